@@ -4,6 +4,8 @@
 //! - [`session`]: one connection: version exchange and framing as a state machine over buffers
 //! - [`prim`]: bounds-checked reading and writing of the primitive types
 //! - [`chunk`]: compression of file chunks (LZO1X and zstd); [`lzo`] is our encoder
+//! - [`datagram`]: discovery requests, replies and announcements, and which scheduler is preferred
+//! - [`control`]: the text of the control port
 //! - [`version`], [`types`]: protocol numbers, languages, flag bits, exit codes
 //!
 //! Everything a peer sends is checked here before anybody else sees it: a length is compared with
@@ -11,6 +13,8 @@
 //! message and field at fault.
 
 pub mod chunk;
+pub mod control;
+pub mod datagram;
 pub mod lzo;
 pub mod msg;
 pub mod prim;
