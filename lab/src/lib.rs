@@ -1,1 +1,44 @@
-//! placeholder
+//! Test clusters of real processes: schedulers, daemons and wrappers of ours and of the distribution's Icecream, on
+//! hosts that are network namespaces or ports of the loopback interface.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cluster`] | a cluster: builder, roles, orderly end with a look at what was left |
+//! | [`host`] | one machine and programs running on it |
+//! | [`segment`] | network namespaces joined by a bridge |
+//! | [`programs`] | where the programs of each flavour come from |
+//! | [`build`] | compiling through a cluster and beside it, and comparing |
+//! | [`record`] | which job ran where |
+//! | [`control`] | the scheduler's text port |
+//! | [`sources`] | projects to compile that nobody here wrote |
+//! | [`log`], [`proc`], [`wait`] | log files, processes, deadlines |
+
+pub mod build;
+pub mod cluster;
+pub mod control;
+pub mod host;
+mod leak;
+pub mod log;
+pub mod proc;
+pub mod programs;
+pub mod record;
+pub mod segment;
+pub mod sources;
+pub mod wait;
+
+pub use cluster::{Cluster, DaemonSpec, Layout};
+pub use host::{Done, RunAs, Task};
+pub use programs::{Flavour, Programs};
+pub use record::{JobRecord, Tally, Verdict};
+
+/// Says that a test was not carried out, and why.
+///
+/// # Panics
+/// If `GELATO_LAB_REQUIRE` is set: on a machine that has everything, nothing may be left out in silence.
+pub fn skip(reason: &str) {
+    assert!(
+        std::env::var_os("GELATO_LAB_REQUIRE").is_none(),
+        "cannot be tested here: {reason}"
+    );
+    eprintln!("SKIPPED: {reason}");
+}

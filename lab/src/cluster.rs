@@ -1,0 +1,702 @@
+//! A cluster of real processes: a scheduler, a submitter and workers, each of either flavour.
+//!
+//! [`Builder::start`] returns when every daemon is logged in and may get jobs. [`Cluster::shut_down`] ends everything in
+//! order and says what was left behind; dropping a cluster ends everything without asking and, if a test is panicking,
+//! shows the end of every log.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::control::Control;
+use crate::host::{Host, Place, RunAs, Running, Task};
+use crate::leak;
+use crate::log::LogFile;
+use crate::proc::{self, ProcessId};
+use crate::programs::{Flavour, Programs};
+use crate::segment::{self, Segment};
+use crate::wait;
+
+/// A daemon logs in within a second or, if the scheduler is Icecream's, six; the rest is for a busy machine.
+const LOGIN: Duration = Duration::from_secs(90);
+/// An orderly end: Icecream's daemon waits for its compilers.
+const END: Duration = Duration::from_secs(20);
+/// The service user of the distribution's package.
+const SERVICE_USER: &str = "icecc";
+
+/// How hosts are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A network namespace per host; needs root.
+    Namespaces,
+    /// Ports and sockets of this machine.
+    Loopback,
+}
+
+/// What a daemon is like.
+#[derive(Clone, Debug)]
+pub struct DaemonSpec {
+    name: String,
+    flavour: Flavour,
+    slots: u32,
+    no_remote: bool,
+    env: Vec<(OsString, OsString)>,
+    args: Vec<OsString>,
+}
+
+impl DaemonSpec {
+    /// A worker with two slots.
+    pub fn worker(name: &str, flavour: Flavour) -> DaemonSpec {
+        DaemonSpec {
+            name: name.to_owned(),
+            flavour,
+            slots: 2,
+            no_remote: false,
+            env: Vec::new(),
+            args: Vec::new(),
+        }
+    }
+
+    /// A submitter: takes no jobs, not even its own, so that whatever comes back local is a mistake.
+    pub fn submitter(name: &str, flavour: Flavour) -> DaemonSpec {
+        DaemonSpec {
+            slots: 0,
+            no_remote: true,
+            ..DaemonSpec::worker(name, flavour)
+        }
+    }
+
+    /// Sets the number of slots.
+    #[must_use]
+    pub fn slots(mut self, slots: u32) -> DaemonSpec {
+        self.slots = slots;
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> DaemonSpec {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a word to the command line.
+    #[must_use]
+    pub fn arg(mut self, word: impl Into<OsString>) -> DaemonSpec {
+        self.args.push(word.into());
+        self
+    }
+}
+
+/// Says what a cluster shall be.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    layout: Layout,
+    run_as: RunAs,
+    scheduler: Option<Flavour>,
+    daemons: Vec<DaemonSpec>,
+    quick_reconnect: bool,
+}
+
+impl Builder {
+    /// Everything as an ordinary user from now on; Icecream's daemon cannot be a worker then.
+    #[must_use]
+    pub fn ordinary_user(mut self) -> Builder {
+        self.run_as = RunAs::Ordinary;
+        self
+    }
+
+    /// Adds a scheduler.
+    #[must_use]
+    pub fn scheduler(mut self, flavour: Flavour) -> Builder {
+        self.scheduler = Some(flavour);
+        self
+    }
+
+    /// Adds a daemon; the first is the submitter.
+    #[must_use]
+    pub fn daemon(mut self, daemon: DaemonSpec) -> Builder {
+        self.daemons.push(daemon);
+        self
+    }
+
+    /// Has Icecream's daemons look for a lost scheduler after 3 s in place of 20 to 51 s.
+    #[must_use]
+    pub fn quick_reconnect(mut self) -> Builder {
+        self.quick_reconnect = true;
+        self
+    }
+
+    /// Starts everything and waits until every daemon may get jobs.
+    ///
+    /// # Errors
+    /// Programs are missing, do not start, or do not find each other in time.
+    pub fn start(self) -> Result<Cluster> {
+        let mut cluster = Cluster::prepare(&self)?;
+        if let Some(flavour) = self.scheduler {
+            cluster.start_scheduler(flavour)?;
+        }
+        for index in 0..self.daemons.len() {
+            cluster.start_daemon(index)?;
+        }
+        if self.scheduler.is_some() {
+            cluster.wait_ready()?;
+        } else {
+            for daemon in &cluster.daemons {
+                daemon.log.wait_for("Netnames:", LOGIN)?;
+            }
+        }
+        Ok(cluster)
+    }
+}
+
+/// A daemon of a cluster.
+#[derive(Debug)]
+pub struct Daemon {
+    spec: DaemonSpec,
+    host: Host,
+    log: LogFile,
+    port: u16,
+    programs: Programs,
+    process: Option<Running>,
+}
+
+impl Daemon {
+    /// The machine it is on.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Its log, at the most talkative level.
+    pub fn log(&self) -> &LogFile {
+        &self.log
+    }
+
+    /// Its flavour and the wrappers that go with it.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// The running process.
+    ///
+    /// # Errors
+    /// It was stopped or never started.
+    pub fn process(&self) -> Result<&Running> {
+        self.process
+            .as_ref()
+            .with_context(|| format!("daemon {} does not run", self.spec.name))
+    }
+
+    /// Jobs it compiled for others with success, by its log.
+    pub fn compiled(&self) -> usize {
+        self.log
+            .count("Remote compilation completed with exit code 0")
+    }
+
+    /// Folder of its environments.
+    pub fn base_dir(&self) -> PathBuf {
+        self.host.folder.join("envs")
+    }
+
+    /// Its socket for wrappers.
+    pub fn socket(&self) -> PathBuf {
+        match (&self.host.place, self.host.run_as) {
+            (Place::Loopback, _) => self.host.folder.join("socket"),
+            (Place::Namespace(_), RunAs::Caller) => {
+                self.host.folder.join("run/icecc/iceccd.socket")
+            }
+            (Place::Namespace(_), RunAs::Ordinary) => self.host.folder.join("home/.iceccd.socket"),
+        }
+    }
+}
+
+/// The cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    id: String,
+    marker: String,
+    layout: Layout,
+    quick_reconnect: bool,
+    scheduler_host: Host,
+    scheduler_port: u16,
+    scheduler_log: LogFile,
+    scheduler: Option<Running>,
+    daemons: Vec<Daemon>,
+    /// Every process seen below one of ours; none may outlive the cluster.
+    family: HashSet<ProcessId>,
+    down: bool,
+    segment: Option<Segment>,
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// A cluster with nothing in it.
+    pub fn builder(layout: Layout) -> Builder {
+        Builder {
+            layout,
+            run_as: RunAs::Caller,
+            scheduler: None,
+            daemons: Vec::new(),
+            quick_reconnect: false,
+        }
+    }
+
+    fn prepare(builder: &Builder) -> Result<Cluster> {
+        static COUNT: AtomicU16 = AtomicU16::new(0);
+        let id = format!(
+            "gl{}x{}h",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let marker = format!("GELATO_LAB_ID={id}.");
+        let folder = tempfile::Builder::new().prefix("gelato-lab-").tempdir_in(
+            std::env::var_os("GELATO_LAB_DIR")
+                .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from),
+        )?;
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let count = u8::try_from(builder.daemons.len() + 1).context("too many hosts")?;
+        let segment = match builder.layout {
+            Layout::Namespaces => Some(Segment::new(&id, count)?),
+            Layout::Loopback => None,
+        };
+        let host = |number: u8, name: &str, steady_load: bool| -> Result<Host> {
+            let host = Host {
+                name: name.to_owned(),
+                folder: folder.path().join(name),
+                place: segment.as_ref().map_or(Place::Loopback, |segment| {
+                    Place::Namespace(segment.name(number))
+                }),
+                address: if segment.is_some() {
+                    Segment::address(number)
+                } else {
+                    Ipv4Addr::LOCALHOST
+                },
+                marker: format!("{id}."),
+                run_as: builder.run_as,
+                steady_load,
+            };
+            host.create_folders()?;
+            Ok(host)
+        };
+        let scheduler_host = host(1, "scheduler", false)?;
+        let mut daemons = Vec::new();
+        for (number, spec) in (2..).zip(&builder.daemons) {
+            // All hosts share this machine's processors, and a busy Icecream worker gets no job at all.
+            let host = host(number, &spec.name, spec.flavour == Flavour::Icecream)?;
+            daemons.push(Daemon {
+                log: LogFile::new(host.folder.join("daemon.log")),
+                port: if segment.is_some() {
+                    10245
+                } else {
+                    free_ports()?
+                },
+                programs: Programs::find(spec.flavour, folder.path())?,
+                spec: spec.clone(),
+                process: None,
+                host,
+            });
+        }
+        Ok(Cluster {
+            scheduler_log: LogFile::new(scheduler_host.folder.join("scheduler.log")),
+            scheduler_port: if segment.is_some() {
+                8765
+            } else {
+                free_ports()?
+            },
+            layout: builder.layout,
+            quick_reconnect: builder.quick_reconnect,
+            family: HashSet::new(),
+            scheduler: None,
+            down: false,
+            id,
+            marker,
+            scheduler_host,
+            daemons,
+            segment,
+            folder,
+        })
+    }
+
+    /// Starts the scheduler, or starts it again.
+    ///
+    /// # Errors
+    /// It is not ready in time.
+    pub fn start_scheduler(&mut self, flavour: Flavour) -> Result<()> {
+        let programs = Programs::find(flavour, self.folder.path())?;
+        let position = self.scheduler_log.position();
+        prepare_log(&self.scheduler_log, &self.scheduler_host)?;
+        let mut task = Task::new(programs.scheduler)
+            .args(["-vvv", "-p", &self.scheduler_port.to_string(), "-l"])
+            .arg(self.scheduler_log.path());
+        if self.layout == Layout::Loopback {
+            task = task.args(["-i", "lo"]).env("ICECC_TESTS", "1");
+        }
+        self.scheduler = Some(self.scheduler_host.start(&task)?);
+        let ready = self
+            .scheduler_log
+            .wait_since(position, "scheduler ready", LOGIN);
+        ready.with_context(|| {
+            self.scheduler
+                .as_ref()
+                .map(Running::stderr)
+                .unwrap_or_default()
+        })?;
+        Ok(())
+    }
+
+    /// Starts daemon `index`, or starts it again.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_daemon(&mut self, index: usize) -> Result<()> {
+        let scheduler = format!("{}:{}", self.scheduler_host.address, self.scheduler_port);
+        let daemon = &mut self.daemons[index];
+        prepare_log(&daemon.log, &daemon.host)?;
+        let base = daemon.base_dir();
+        if daemon.host.run_as == RunAs::Caller && rustix::process::geteuid().is_root() {
+            give_to_service_user(&base)?;
+        }
+        let mut task = Task::new(daemon.programs.daemon.clone())
+            .args([
+                "-vvv",
+                "-N",
+                &daemon.spec.name,
+                "-m",
+                &daemon.spec.slots.to_string(),
+                "-s",
+                &scheduler,
+            ])
+            .args(["-p", &daemon.port.to_string(), "-l"])
+            .arg(daemon.log.path())
+            .arg("-b")
+            .arg(base);
+        if daemon.spec.no_remote {
+            task = task.arg("--no-remote");
+        }
+        if self.layout == Layout::Loopback {
+            task = task.env("ICECC_TEST_SOCKET", daemon.socket());
+        }
+        if self.layout == Layout::Loopback || self.quick_reconnect {
+            task = task.env("ICECC_TESTS", "1");
+        }
+        for (name, value) in &daemon.spec.env {
+            task = task.env(name, value);
+        }
+        task = task.args(daemon.spec.args.clone());
+        daemon.process = Some(daemon.host.start(&task)?);
+        Ok(())
+    }
+
+    /// Waits until every running daemon is logged in with a load below 1000.
+    ///
+    /// # Errors
+    /// Not in time; the error says what the scheduler lists.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let mut control = self.control()?;
+        let wanted: Vec<&Daemon> = self
+            .daemons
+            .iter()
+            .filter(|daemon| daemon.process.is_some())
+            .collect();
+        let mut last = Vec::new();
+        wait::until_ok(LOGIN, "all daemons to log in and report a load", || {
+            last = control.nodes()?;
+            let ready = wanted.iter().all(|daemon| {
+                last.iter()
+                    .any(|node| node.name == daemon.spec.name && node.load < 1000)
+            });
+            Ok(ready.then_some(()))
+        })
+        .with_context(|| format!("the scheduler lists {last:?}"))
+    }
+
+    /// A new connection to the scheduler's text port.
+    ///
+    /// # Errors
+    /// There is no scheduler.
+    pub fn control(&self) -> Result<Control> {
+        let address = SocketAddr::new(
+            IpAddr::V4(self.scheduler_host.address),
+            self.scheduler_port + 1,
+        );
+        Control::connect(self.scheduler_host.namespace(), address)
+    }
+
+    /// The first daemon.
+    pub fn submitter(&self) -> &Daemon {
+        &self.daemons[0]
+    }
+
+    /// The other daemons.
+    pub fn workers(&self) -> &[Daemon] {
+        &self.daemons[1..]
+    }
+
+    /// The scheduler's log.
+    pub fn scheduler_log(&self) -> &LogFile {
+        &self.scheduler_log
+    }
+
+    /// The running scheduler.
+    pub fn scheduler(&self) -> Option<&Running> {
+        self.scheduler.as_ref()
+    }
+
+    /// The scheduler's machine.
+    pub fn scheduler_host(&self) -> &Host {
+        &self.scheduler_host
+    }
+
+    /// The network, if hosts have namespaces.
+    pub fn segment(&self) -> Option<&Segment> {
+        self.segment.as_ref()
+    }
+
+    /// A folder below the cluster's own that its programs can write to.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn work_folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(&folder)?;
+        self.submitter().host.give(&folder)?;
+        Ok(folder)
+    }
+
+    /// Kills the scheduler without warning.
+    pub fn kill_scheduler(&mut self) {
+        if let Some(mut scheduler) = self.scheduler.take() {
+            scheduler.kill();
+        }
+    }
+
+    /// Kills a daemon and all it started without warning.
+    pub fn kill_daemon(&mut self, index: usize) {
+        self.note_family();
+        if let Some(mut process) = self.daemons[index].process.take() {
+            process.kill_group();
+        }
+    }
+
+    /// Kills the daemon's process alone; what it started has to notice by itself.
+    pub fn kill_daemon_alone(&mut self, index: usize) {
+        self.note_family();
+        if let Some(mut process) = self.daemons[index].process.take() {
+            process.kill();
+        }
+    }
+
+    /// Waits until a compiler runs on worker `index` (1 is the first after the submitter) and stops it in its tracks, so
+    /// the job stays in the middle until [`HeldJob::release`] or the compiler's death.
+    ///
+    /// # Errors
+    /// No compiler appears in time.
+    pub fn hold_job(&mut self, index: usize, limit: Duration) -> Result<HeldJob> {
+        let daemon = self.daemons[index].process()?.pid();
+        let held = wait::until(limit, "a compiler on the worker", || {
+            let found = proc::descendants_named(daemon, &["cc1", "cc1plus", "clang", "clang-14"]);
+            let held: Vec<ProcessId> = found
+                .into_iter()
+                .inspect(|id| id.signal(Signal::STOP))
+                .collect();
+            held.iter().any(ProcessId::is_stopped).then_some(held)
+        })?;
+        self.note_family();
+        Ok(HeldJob { held })
+    }
+
+    /// Ends everything in order and checks that nothing is left: no process, mount, namespace or temporary file.
+    ///
+    /// # Errors
+    /// A program does not end by itself, or something is left; the error lists it.
+    pub fn shut_down(mut self) -> Result<()> {
+        let mut complaints = Vec::new();
+        self.note_family();
+        for (name, process) in self.running() {
+            process.signal(Signal::TERM);
+            if let Err(error) = wait::until_ok(END, &format!("end of {name}"), || process.ended()) {
+                complaints.push(format!("{error:#}"));
+            }
+        }
+        let family: Vec<ProcessId> = self.family.iter().cloned().collect();
+        let gone = wait::until(END, "end of all that was started", || {
+            family.iter().all(|id| !id.is_alive()).then_some(())
+        });
+        if gone.is_err() {
+            complaints.extend(
+                family
+                    .iter()
+                    .filter(|id| id.is_alive())
+                    .map(|id| format!("process left: {}", id.describe())),
+            );
+        }
+        let hosts: Vec<&Host> = self.hosts().collect();
+        complaints.extend(leak::find(&self.marker, self.folder.path(), &hosts));
+        if !complaints.is_empty() {
+            self.show_logs();
+        }
+        self.end();
+        complaints.extend(
+            segment::existing(&self.id)
+                .into_iter()
+                .map(|name| format!("namespace left: {name}")),
+        );
+        if !complaints.is_empty() {
+            bail!(
+                "the cluster left something behind:\n{}",
+                complaints.join("\n")
+            );
+        }
+        Ok(())
+    }
+
+    /// The end of every log, for people.
+    pub fn show_logs(&self) {
+        let logs = self
+            .daemons
+            .iter()
+            .flat_map(|daemon| {
+                [
+                    daemon.log.clone(),
+                    LogFile::new(daemon.host.folder.join("wrapper.log")),
+                ]
+            })
+            .chain([self.scheduler_log.clone()]);
+        for log in logs {
+            eprintln!("--- end of {}\n{}", log.path().display(), log.tail(40));
+        }
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.daemons
+            .iter()
+            .map(|daemon| &daemon.host)
+            .chain([&self.scheduler_host])
+    }
+
+    fn running(&mut self) -> Vec<(String, &mut Running)> {
+        let daemons = self
+            .daemons
+            .iter_mut()
+            .filter_map(|daemon| Some((daemon.spec.name.clone(), daemon.process.as_mut()?)));
+        let mut all: Vec<(String, &mut Running)> = daemons.collect();
+        all.extend(
+            self.scheduler
+                .as_mut()
+                .map(|scheduler| ("scheduler".to_owned(), scheduler)),
+        );
+        all
+    }
+
+    /// Remembers everything that runs below our programs now.
+    fn note_family(&mut self) {
+        let roots: Vec<i32> = self
+            .running()
+            .into_iter()
+            .map(|(_, process)| process.pid())
+            .collect();
+        for root in roots {
+            self.family.extend(ProcessId::of(root));
+            self.family.extend(proc::descendants(root));
+        }
+    }
+
+    /// Ends everything by force.
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.down, true) {
+            return;
+        }
+        self.note_family();
+        for (_, process) in self.running() {
+            process.kill_group();
+        }
+        let strays = proc::belonging_to(&self.marker, self.folder.path());
+        for id in self.family.iter().chain(&strays) {
+            id.signal(Signal::KILL);
+        }
+        let all: Vec<ProcessId> = self.family.iter().cloned().chain(strays).collect();
+        let _ = wait::until(END, "end of all that was killed", || {
+            all.iter().all(|id| !id.is_alive()).then_some(())
+        });
+        self.segment = None;
+        if std::env::var_os("GELATO_LAB_KEEP").is_some() {
+            eprintln!("kept: {}", self.folder.path().display());
+            self.folder.disable_cleanup(true);
+        } else {
+            leak::make_removable(self.folder.path());
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.down {
+            self.show_logs();
+        }
+        self.end();
+    }
+}
+
+/// A stopped compiler; it stays stopped when this is dropped, and ends with its cluster at the latest.
+#[derive(Debug)]
+pub struct HeldJob {
+    held: Vec<ProcessId>,
+}
+
+impl HeldJob {
+    /// Lets it go on.
+    pub fn release(&self) {
+        for id in &self.held {
+            id.signal(Signal::CONT);
+        }
+    }
+}
+
+/// Programs that drop their rights open their log afterwards, so it must exist and be writable for anyone.
+fn prepare_log(log: &LogFile, host: &Host) -> Result<()> {
+    fs::File::options()
+        .append(true)
+        .create(true)
+        .open(log.path())?;
+    fs::set_permissions(log.path(), Permissions::from_mode(0o666))?;
+    host.give(log.path())
+}
+
+/// Hands `path` to the service user, if there is one.
+fn give_to_service_user(path: &Path) -> Result<()> {
+    let users = fs::read_to_string("/etc/passwd")?;
+    let ids = users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.first() == Some(&SERVICE_USER))
+            .then(|| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)))?
+    });
+    let (user, group) = ids.unwrap_or((65534, 65534));
+    chown(path, Some(user), Some(group)).with_context(|| path.display().to_string())
+}
+
+/// A port that is free together with the next one, for TCP and UDP.
+fn free_ports() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Below the range the system takes ports for connections from; the start differs between processes.
+    let start = u16::try_from(std::process::id() % 600)? * 20;
+    for _ in 0..6000 {
+        let port = 20_000 + (start + NEXT.fetch_add(2, Ordering::Relaxed)) % 12_000;
+        let free = |port| {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+                && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+        };
+        if free(port) && free(port + 1) {
+            return Ok(port);
+        }
+    }
+    bail!("no free ports")
+}
