@@ -1,0 +1,209 @@
+//! What each compiler option means for distribution.
+//!
+//! The options are data ([`table`]); this file defines the vocabulary of that data and looks words up. The longest match wins, an exact one before a
+//! prefix. What the table does not know is local, except for the large families `-W… -f… -m… -O… -g… -std=…`, whose members nearly all change nothing
+//! but the generated code; of these, members with a value that looks like a path are local too.
+
+mod table;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::LocalReason;
+
+/// Which runs a word takes part in. The full local command always gets everything as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The preprocessor run only.
+    Local,
+    /// The remote compiler only.
+    Remote,
+    /// Both.
+    Both,
+    /// Both while includes are only merged, the preprocessor run only with full local preprocessing.
+    Cpp,
+}
+
+/// Where the value of an option stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// No value, or inside the word.
+    Inside,
+    /// Always the next word.
+    Next,
+}
+
+/// What an option does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Just a word (and its value) of this class.
+    Class(Class),
+    /// The job must be done here.
+    Local(LocalReason),
+    /// `-c`.
+    Compile,
+    /// `-S`.
+    Assembly,
+    /// `-o`.
+    Output,
+    /// `-x`.
+    Language,
+    /// `-MD`, `-MMD`.
+    Dependencies,
+    /// `-MF`.
+    DependencyFile,
+    /// `-MT`, `-MQ`.
+    DependencyTarget,
+    /// `-Wp,…`.
+    PreprocessorList,
+    /// `-Wa,…`.
+    AssemblerList,
+    /// `-include`.
+    Include,
+    /// A search path or library: class local, but a value like `-O2` is a slip.
+    SearchPath,
+    /// `-gsplit-dwarf`.
+    SplitDwarf,
+    /// Works on macros as written: full local preprocessing.
+    UnusedMacros(bool),
+    /// GCC complains about merged sources when pedantic: full local preprocessing.
+    Pedantic,
+    /// The value is a data file the remote compiler reads.
+    SendFile,
+    /// `-target`, `--target=`.
+    Target,
+    /// `-arch`.
+    Architecture,
+    /// `-flto…`.
+    Lto,
+    /// Colours were chosen by the user.
+    ColourChosen,
+    /// Colours as the terminal wants; the word means nothing remotely.
+    ColourAuto,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// The whole word, or its beginning.
+    pub name: &'static str,
+    /// Whether `name` is only the beginning.
+    pub prefix: bool,
+    /// Where the value stands.
+    pub value: Value,
+    /// What to do.
+    pub effect: Effect,
+}
+
+/// The rule for a word that begins with a dash.
+pub fn lookup(word: &OsStr) -> Rule {
+    let bytes = word.as_bytes();
+    if let Ok(index) = table::EXACT.binary_search_by(|rule| rule.name.as_bytes().cmp(bytes)) {
+        return table::EXACT[index];
+    }
+    let prefix = (1..=bytes.len()).rev().find_map(|length| {
+        let start = bytes.get(..length)?;
+        let index = table::PREFIX
+            .binary_search_by(|rule| rule.name.as_bytes().cmp(start))
+            .ok()?;
+        table::PREFIX.get(index).copied()
+    });
+    match prefix {
+        Some(rule)
+            if rule.effect == Effect::Class(Class::Both) && FAMILIES.contains(&rule.name) =>
+        {
+            if value_looks_like_path(bytes) {
+                local(rule.name, LocalReason::UnknownFileOption)
+            } else {
+                rule
+            }
+        }
+        Some(rule) => rule,
+        None => local("-", LocalReason::UnknownOption),
+    }
+}
+
+/// Prefixes so wide that they stand for options this crate has never heard of.
+const FAMILIES: &[&str] = &["-W", "-f", "-m", "-g", "-O", "-std="];
+
+const fn local(name: &'static str, reason: LocalReason) -> Rule {
+    Rule {
+        name,
+        prefix: true,
+        value: Value::Inside,
+        effect: Effect::Local(reason),
+    }
+}
+
+fn value_looks_like_path(word: &[u8]) -> bool {
+    match word.iter().position(|&b| b == b'=') {
+        Some(equals) => word
+            .get(equals..)
+            .unwrap_or_default()
+            .iter()
+            .any(|b| matches!(b, b'/' | b'.' | b'~' | b'@')),
+        None => word.contains(&b'/'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(word: &str) -> Effect {
+        lookup(OsStr::new(word)).effect
+    }
+
+    #[test]
+    fn tables_are_sorted_without_doubles() {
+        for (table, prefix) in [(table::EXACT, false), (table::PREFIX, true)] {
+            for pair in table.windows(2) {
+                assert!(
+                    pair[0].name.as_bytes() < pair[1].name.as_bytes(),
+                    "{} before {}",
+                    pair[0].name,
+                    pair[1].name
+                );
+            }
+            assert!(table.iter().all(|rule| rule.prefix == prefix));
+        }
+    }
+
+    #[test]
+    fn prefixes_with_a_separate_value_do_not_exist() {
+        assert!(table::PREFIX.iter().all(|rule| rule.value == Value::Inside));
+    }
+
+    #[test]
+    fn longest_match_wins() {
+        assert_eq!(
+            effect("-fdump-tree-all"),
+            Effect::Local(LocalReason::SideFiles)
+        );
+        assert_eq!(effect("-fPIC"), Effect::Class(Class::Both));
+        assert_eq!(effect("-include"), Effect::Include);
+        assert_eq!(effect("-Wall"), Effect::Class(Class::Both));
+        assert_eq!(effect("-Wa,-al=x"), Effect::AssemblerList);
+        assert_eq!(effect("-MMD"), Effect::Dependencies);
+        assert_eq!(effect("-MJ"), Effect::Local(LocalReason::DependencyOption));
+    }
+
+    #[test]
+    fn unknown_words_and_unknown_files_are_local() {
+        assert_eq!(effect("-qwerty"), Effect::Local(LocalReason::UnknownOption));
+        assert_eq!(effect("--"), Effect::Local(LocalReason::UnknownOption));
+        assert_eq!(
+            effect("-fnew-thing=/a/b"),
+            Effect::Local(LocalReason::UnknownFileOption)
+        );
+        assert_eq!(
+            effect("-mnew-list=list.txt"),
+            Effect::Local(LocalReason::UnknownFileOption)
+        );
+        assert_eq!(effect("-fnew-level=3"), Effect::Class(Class::Both));
+        assert_eq!(
+            effect("-fdebug-prefix-map=/a/b=/c"),
+            Effect::Class(Class::Both)
+        );
+    }
+}
