@@ -1,1 +1,33 @@
-//! placeholder
+//! Who compiles what, where and when: a pure state machine.
+//!
+//! [`Core::handle`] takes a clock value and an [`Event`] and gives back [`Action`]s; nothing else changes the state. There
+//! are no sockets, clocks or randomness in here (the generator is seeded by the caller), so equal events give equal
+//! actions, a recorded run can be replayed, and the simulator, the tests and the scheduler itself all use the same code.
+//!
+//! The vocabulary is in `ids`, `event` and `action`; what is known lies in `node` and `job`; `queue` says whose turn it is,
+//! `eligible` who may take a job, `place` who should, `estimate` how fast everybody is, `explain` why it went that way.
+//! The files below `core` apply the events.
+
+mod action;
+mod config;
+mod core;
+mod eligible;
+mod estimate;
+mod event;
+mod explain;
+mod ids;
+mod job;
+mod node;
+mod place;
+mod queue;
+mod rng;
+
+pub use crate::action::{Action, Answer, Audience, Dropped, MonitorEvent, NodeStats, Note};
+pub use crate::config::{Algorithm, Config, limits};
+pub use crate::core::Core;
+pub use crate::eligible::Obstacle;
+pub use crate::event::{DoneJob, Event, JobResult, Login, Readings, Request};
+pub use crate::explain::{Candidate, Decision, Why};
+pub use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text, Time};
+pub use crate::job::{Job, State};
+pub use crate::node::Node;

@@ -1,0 +1,267 @@
+//! Daemons coming and going, monitors joining, operators' commands.
+
+use crate::action::{Action, Audience, Dropped, MonitorEvent, Note};
+use crate::config::{CONFIGURATION_VERSION, DRAIN_TIME, KEEPALIVE_VERSION, PING_AFTER, limits};
+use crate::core::Core;
+use crate::core::timers::Alarm;
+use crate::event::{JobResult, Login};
+use crate::ids::{ConnectionId, Environment, NodeId, Text, Time};
+use crate::job::{State, short_name};
+use crate::node::{Node, printable};
+
+impl Core {
+    pub(super) fn login(&mut self, now: Time, mut login: Login, out: &mut Vec<Action>) {
+        let connection = login.connection;
+        self.last_node = self.last_node.wrapping_add(1);
+        let id = NodeId(self.last_node);
+        if login.name.is_empty() {
+            login.name = Text::from(login.address.to_string());
+        }
+        login.name = printable(&login.name);
+        login.platform = printable(&login.platform);
+        if let Err(reason) = acceptable(&login) {
+            out.push(Action::Refuse { connection, reason });
+            return;
+        }
+        let address = Text::from(login.address.to_string());
+        if self.blocked.contains(&login.name) || self.blocked.contains(&address) {
+            out.push(tell_all(MonitorEvent::Offline(id)));
+            out.push(Action::Refuse {
+                connection,
+                reason: Dropped::Blocked,
+            });
+            return;
+        }
+        let node = Node::new(id, login, now);
+        out.push(Action::Accept {
+            connection,
+            node: id,
+        });
+        out.push(Action::Note(Note::Login {
+            name: node.name.clone(),
+            version: node.agreed_version,
+            features: node.features,
+            environments: node.environments.iter().cloned().collect(),
+        }));
+        out.push(tell_all(MonitorEvent::Stats(Box::new(node.stats(None)))));
+        let stale: Vec<NodeId> = self
+            .nodes
+            .values()
+            .filter(|other| other.address == node.address && other.name == node.name)
+            .map(|other| other.id)
+            .collect();
+        for old in stale {
+            self.remove(old, Some(Dropped::Replaced), out);
+        }
+        let (version, no_remote) = (node.agreed_version, node.no_remote);
+        self.nodes.insert(id, node);
+        self.generation += 1;
+        if version >= CONFIGURATION_VERSION {
+            out.push(Action::Configure { node: id });
+        }
+        if version < KEEPALIVE_VERSION {
+            self.set_alarm(id, Alarm::Silence, Some(now.plus_seconds(PING_AFTER)));
+        }
+        if !no_remote {
+            self.test_reachability(id, out);
+        }
+    }
+
+    pub(super) fn relogin(
+        &mut self,
+        id: NodeId,
+        environments: Vec<Environment>,
+        out: &mut Vec<Action>,
+    ) {
+        if let Err(reason) = acceptable_environments(&environments, limits::INSTALLED) {
+            self.remove(id, Some(reason), out);
+            return;
+        }
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        out.push(Action::Note(Note::Relogin {
+            name: node.name.clone(),
+            platform: node.platform.clone(),
+            environments: environments.clone(),
+        }));
+        if node.agreed_version >= CONFIGURATION_VERSION {
+            out.push(Action::Configure { node: id });
+        }
+        node.environments = environments.into_iter().collect();
+        // A list without the toolchain under way may be about another one that was evicted; then the end of the job
+        // that sends it clears the mark. A second sender of the same toolchain would destroy the first one's.
+        let arrived = node.installing.as_ref().is_some_and(|installing| {
+            let name = &installing.environment.name;
+            node.environments.iter().any(|have| have.name == *name)
+        });
+        if arrived {
+            self.end_installation(id);
+        }
+    }
+
+    /// Forgets a node with all its jobs. With a reason its connection is to be closed, too.
+    pub(super) fn remove(&mut self, id: NodeId, reason: Option<Dropped>, out: &mut Vec<Action>) {
+        let Some(node) = self.nodes.remove(&id) else {
+            return;
+        };
+        self.refresh(id);
+        for (alarm, at) in Alarm::ALL.into_iter().zip(node.alarms) {
+            if let Some(at) = at {
+                self.alarms.remove(&(at, id, alarm));
+            }
+        }
+        self.generation += 1;
+        out.push(Action::Note(Note::RemoveDaemon {
+            name: node.name.clone(),
+        }));
+        if let Some(reason) = reason {
+            out.push(Action::Disconnect { node: id, reason });
+        }
+        out.push(tell_all(MonitorEvent::Offline(id)));
+        for job in node.jobs.union(&node.submitted).copied() {
+            let queued = self
+                .jobs
+                .get(&job)
+                .is_some_and(|job| job.state == State::Queued);
+            out.push(Action::Note(if queued {
+                Note::StoppedWhileQueued { job }
+            } else {
+                Note::StoppedWhilePlaced { job }
+            }));
+            self.forget_job(job);
+            out.push(tell_all(MonitorEvent::Done {
+                job,
+                result: JobResult {
+                    exit_code: 255,
+                    ..JobResult::default()
+                },
+                by_submitter: false,
+                client_count: 0,
+            }));
+        }
+        for other in self.nodes.values_mut() {
+            other.blacklist.remove(&id);
+        }
+    }
+
+    pub(super) fn remove_host(&mut self, host: &Text, out: &mut Vec<Action>) {
+        if let Some(id) = self.find(host.as_bytes()).map(Node::id) {
+            self.remove(id, Some(Dropped::Removed), out);
+        }
+    }
+
+    pub(super) fn block(&mut self, host: Text, out: &mut Vec<Action>) {
+        if let Some(id) = self.find(host.as_bytes()).map(Node::id) {
+            self.remove(id, Some(Dropped::Blocked), out);
+        }
+        self.blocked.insert(host);
+    }
+
+    pub(super) fn drain(&mut self, now: Time) {
+        self.draining = true;
+        self.generation += 1;
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in ids {
+            if let Some(node) = self.nodes.get_mut(&id)
+                && !node.draining
+            {
+                node.draining = true;
+                self.set_alarm(id, Alarm::Drain, Some(now.plus_seconds(DRAIN_TIME)));
+                self.refresh(id);
+            }
+        }
+    }
+
+    /// Disconnects the nodes that were only kept for their jobs.
+    pub(super) fn release_idle(&mut self, out: &mut Vec<Action>) {
+        let idle: Vec<NodeId> = self
+            .nodes
+            .values()
+            .filter(|node| node.draining && node.is_idle())
+            .map(|node| node.id)
+            .collect();
+        for id in idle {
+            self.remove(id, Some(Dropped::Election), out);
+        }
+        self.draining = self.nodes.values().any(|node| node.draining);
+    }
+
+    pub(super) fn stop(&mut self, out: &mut Vec<Action>) {
+        while let Some(id) = self.nodes.first_key_value().map(|(id, _)| *id) {
+            self.remove(id, Some(Dropped::Stopping), out);
+        }
+    }
+
+    /// Tells a new monitor what the others have heard already.
+    pub(super) fn replay(&self, connection: ConnectionId, out: &mut Vec<Action>) {
+        let mut tell = |event| {
+            out.push(Action::Monitor {
+                to: Audience::One(connection),
+                event,
+            });
+        };
+        for node in self.nodes.values() {
+            tell(MonitorEvent::Stats(Box::new(node.stats(node.readings))));
+        }
+        for job in self.jobs.values() {
+            tell(MonitorEvent::Requested {
+                job: job.id,
+                submitter: job.submitter,
+                file: short_name(&job.file),
+                language: job.language,
+            });
+            if let State::Compiling { worker, start_time } = job.state {
+                tell(MonitorEvent::Begun {
+                    job: job.id,
+                    worker,
+                    start_time,
+                });
+            }
+        }
+        for node in self.nodes.values() {
+            for local in node.local.values() {
+                tell(MonitorEvent::LocalBegun {
+                    node: node.id,
+                    job: local.id,
+                    start_time: local.start_time,
+                    file: local.file.clone(),
+                });
+            }
+        }
+    }
+}
+
+pub(super) fn tell_all(event: MonitorEvent) -> Action {
+    Action::Monitor {
+        to: Audience::All,
+        event,
+    }
+}
+
+fn acceptable(login: &Login) -> Result<(), Dropped> {
+    within("bytes in the node name", login.name.len(), limits::NAME)?;
+    within("bytes in the platform", login.platform.len(), limits::NAME)?;
+    acceptable_environments(&login.environments, limits::INSTALLED)
+}
+
+/// Bounds on a list of toolchains: how many, and how long their names are.
+pub(super) fn acceptable_environments(
+    environments: &[Environment],
+    limit: usize,
+) -> Result<(), Dropped> {
+    within("environments", environments.len(), limit)?;
+    for environment in environments {
+        let longest = environment.platform.len().max(environment.name.len());
+        within("bytes in an environment name", longest, limits::NAME)?;
+    }
+    Ok(())
+}
+
+pub(super) fn within(what: &'static str, number: usize, limit: usize) -> Result<(), Dropped> {
+    if number > limit {
+        Err(Dropped::TooMuch { what, limit })
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! The state of the scheduler and the one way to change it. The handlers are in the files beside this one, by theme.
+
+mod dispatch;
+mod jobs;
+mod membership;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::action::Action;
+use crate::config::Config;
+use crate::core::timers::Alarm;
+use crate::eligible::{Obstacle, Question};
+use crate::estimate::ClusterMean;
+use crate::event::Event;
+use crate::explain::{Decision, Decisions};
+use crate::ids::{JobId, NodeId, Text, Time};
+use crate::job::Job;
+use crate::node::Node;
+use crate::queue::Queue;
+use crate::rng::Generator;
+
+/// The scheduler, without the world around it.
+#[derive(Debug, Clone)]
+pub struct Core {
+    config: Config,
+    nodes: BTreeMap<NodeId, Node>,
+    jobs: BTreeMap<JobId, Job>,
+    queue: Queue,
+    /// Nodes with a free slot and a load that allows work.
+    free: BTreeSet<NodeId>,
+    /// Nodes that would take a job for later.
+    preload: BTreeSet<NodeId>,
+    alarms: BTreeSet<(Time, NodeId, Alarm)>,
+    cluster: ClusterMean,
+    random: Generator,
+    decisions: Decisions,
+    blocked: BTreeSet<Text>,
+    last_node: u32,
+    last_job: u32,
+    arrivals: u64,
+    placements: u64,
+    pass: u64,
+    /// Changes whenever the answer to "could anybody ever take this job" may have become no.
+    generation: u64,
+    draining: bool,
+}
+
+impl Core {
+    /// An empty cluster.
+    pub fn new(config: Config) -> Self {
+        let random = Generator::new(config.seed);
+        let decisions = Decisions::new(config.decisions_kept);
+        Core {
+            config,
+            nodes: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            queue: Queue::default(),
+            free: BTreeSet::new(),
+            preload: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            cluster: ClusterMean::default(),
+            random,
+            decisions,
+            blocked: BTreeSet::new(),
+            last_node: 0,
+            last_job: 0,
+            arrivals: 0,
+            placements: 0,
+            pass: 0,
+            generation: 0,
+            draining: false,
+        }
+    }
+
+    /// Applies what happened at `now` and says what is to be done, in this order. Events about nodes that are gone are
+    /// ignored. `now` must not go back.
+    pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
+        let mut out = Vec::new();
+        if let Some(node) = event_sender(&event) {
+            if !self.nodes.contains_key(&node) {
+                return out;
+            }
+            if !matches!(event, Event::Reachability { .. }) {
+                self.heard_from(node, now);
+            }
+        }
+        self.apply(now, event, &mut out);
+        self.ring_alarms(now, &mut out);
+        self.dispatch(now, &mut out);
+        if self.draining {
+            self.release_idle(&mut out);
+        }
+        out
+    }
+
+    /// When to send [`Event::Tick`] at the latest.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.alarms.first().map(|(at, ..)| *at)
+    }
+
+    /// All daemons, in order of login.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    /// One daemon.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(&id)
+    }
+
+    /// The first daemon with this name or address.
+    pub fn find(&self, host: &[u8]) -> Option<&Node> {
+        self.nodes.values().find(|node| node.answers_to(host))
+    }
+
+    /// All live compile jobs, by number.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// One live compile job.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
+    /// How many compile jobs are live.
+    pub fn job_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Number of the last job, local ones included.
+    pub fn last_job(&self) -> u32 {
+        self.last_job
+    }
+
+    /// Names and addresses that may not log in.
+    pub fn blocked(&self) -> impl Iterator<Item = &Text> {
+        self.blocked.iter()
+    }
+
+    /// Why a job went where it went, if that is not too long ago.
+    pub fn decision(&self, job: JobId) -> Option<&Decision> {
+        self.decisions.of(job)
+    }
+
+    /// The last decisions, oldest first.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter()
+    }
+
+    /// What keeps each daemon from taking this queued job at `now`. Empty if the job is not queued.
+    pub fn obstacles(&self, job: JobId, now: Time) -> Vec<(NodeId, Obstacle)> {
+        let Some(job) = self.jobs.get(&job) else {
+            return Vec::new();
+        };
+        let Some(submitter) = self.nodes.get(&job.submitter) else {
+            return Vec::new();
+        };
+        if job.worker().is_some() {
+            return Vec::new();
+        }
+        let question = Question {
+            needs: &job.needs,
+            submitter,
+            now,
+        };
+        self.nodes
+            .values()
+            .filter_map(|node| Some((node.id, question.obstacle(node)?)))
+            .collect()
+    }
+
+    fn apply(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
+        match event {
+            Event::Login(login) => self.login(now, *login, out),
+            Event::Relogin { node, environments } => self.relogin(node, environments, out),
+            Event::Stats {
+                node,
+                load,
+                readings,
+            } => self.stats(node, load, readings, out),
+            Event::Request { node, request } => self.request(now, node, *request, out),
+            Event::Begin {
+                node,
+                job,
+                start_time,
+                client_count,
+            } => self.begin(node, job, start_time, client_count, out),
+            Event::Done {
+                node,
+                which,
+                by_submitter,
+                result,
+                client_count,
+            } => self.done(node, which, by_submitter, result, client_count, out),
+            Event::LocalBegin {
+                node,
+                client,
+                file,
+                start_time,
+                full,
+            } => self.local_begin(node, client, &file, start_time, full, out),
+            Event::LocalDone { node, client } => self.local_done(node, client, out),
+            Event::Blacklist {
+                node,
+                environment,
+                address,
+            } => self.blacklist(node, environment, address, out),
+            Event::Ping { .. } | Event::Tick => {}
+            Event::Left { node } => self.remove(node, None, out),
+            Event::Reachability { node, reachable } => {
+                self.reachability(now, node, reachable, out);
+            }
+            Event::MonitorJoined { connection } => self.replay(connection, out),
+            Event::Remove { host } => self.remove_host(&host, out),
+            Event::Block { host } => self.block(host, out),
+            Event::Unblock { host } => {
+                self.blocked.remove(&host);
+            }
+            Event::Drain => self.drain(now),
+            Event::Stop => self.stop(out),
+        }
+    }
+
+    /// Brings the sets of open nodes up to date after a change to a node.
+    fn refresh(&mut self, id: NodeId) {
+        let node = self.nodes.get(&id);
+        let open = node.is_some_and(|node| {
+            !node.suspended
+                && !node.draining
+                && node.load < crate::config::LOAD_FULL
+                && node.has_room()
+        });
+        let free = open && node.is_some_and(Node::has_free_slot);
+        keep(&mut self.free, id, free);
+        keep(&mut self.preload, id, open && !free);
+    }
+}
+
+fn keep(set: &mut BTreeSet<NodeId>, id: NodeId, member: bool) {
+    if member {
+        set.insert(id);
+    } else {
+        set.remove(&id);
+    }
+}
+
+fn event_sender(event: &Event) -> Option<NodeId> {
+    match event {
+        Event::Relogin { node, .. }
+        | Event::Stats { node, .. }
+        | Event::Request { node, .. }
+        | Event::Begin { node, .. }
+        | Event::Done { node, .. }
+        | Event::LocalBegin { node, .. }
+        | Event::LocalDone { node, .. }
+        | Event::Blacklist { node, .. }
+        | Event::Ping { node }
+        | Event::Left { node }
+        | Event::Reachability { node, .. } => Some(*node),
+        Event::Login(_)
+        | Event::MonitorJoined { .. }
+        | Event::Remove { .. }
+        | Event::Block { .. }
+        | Event::Unblock { .. }
+        | Event::Drain
+        | Event::Stop
+        | Event::Tick => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Why a job went where it went. Every decision is kept for a while with the candidates it was made from.
+
+use std::collections::VecDeque;
+
+use crate::ids::{JobId, NodeId, Time};
+
+/// Candidates recorded per decision.
+pub(crate) const CANDIDATES: usize = 8;
+
+/// A job got its worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// When.
+    pub at: Time,
+    /// Which job.
+    pub job: JobId,
+    /// Who asked.
+    pub submitter: NodeId,
+    /// Who got it; may be the submitter itself.
+    pub worker: NodeId,
+    /// On what ground.
+    pub why: Why,
+    /// The best of those that could have taken it at that moment, at most eight of them.
+    pub candidates: Vec<Candidate>,
+    /// How many could have.
+    pub eligible: usize,
+    /// Out of how many nodes.
+    pub nodes: usize,
+}
+
+/// The ground of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The submitter asked for this host.
+    Preferred,
+    /// Nobody else could take it.
+    OnlyOne,
+    /// Nothing is known of anybody: drawn.
+    NothingKnown,
+    /// Nothing is known of this worker, and it is idle.
+    NewWorker,
+    /// It has waited long and is measured again.
+    Exploration,
+    /// The earliest expected finish.
+    EarliestFinish,
+    /// The submitter has nothing else to do and is fast enough.
+    OwnMachine,
+    /// It has waited longest.
+    RoundRobin,
+    /// It has the lowest share of its slots in use.
+    LeastBusy,
+    /// Drawn.
+    Random,
+    /// Nobody can take it now; the submitter has a free slot.
+    OwnSlot,
+    /// Nobody could ever take it.
+    Nobody,
+    /// The cluster moves to another scheduler.
+    Draining,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Why::Preferred => "it is the preferred host",
+            Why::OnlyOne => "only this one could take it",
+            Why::NothingKnown => "no speed is known yet, drawn by lot",
+            Why::NewWorker => "its speed is not known yet",
+            Why::Exploration => "it has waited long, its speed is measured again",
+            Why::EarliestFinish => "earliest expected finish",
+            Why::OwnMachine => "the submitter is idle and fast enough",
+            Why::RoundRobin => "it has waited longest",
+            Why::LeastBusy => "lowest share of slots in use",
+            Why::Random => "drawn by lot",
+            Why::OwnSlot => "nobody can take it now, the submitter has a free slot",
+            Why::Nobody => "no host could ever take it",
+            Why::Draining => "another scheduler takes over",
+        })
+    }
+}
+
+/// A node that could have taken a job.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// Who.
+    pub node: NodeId,
+    /// It would have started at once.
+    pub free: bool,
+    /// It has the toolchain.
+    pub installed: bool,
+    /// Expected time to the end, in milliseconds, for a job of mean size; 0 if nothing is known.
+    pub expected_ms: f32,
+}
+
+/// The last decisions.
+#[derive(Debug, Clone)]
+pub(crate) struct Decisions {
+    kept: usize,
+    list: VecDeque<Decision>,
+}
+
+impl Decisions {
+    pub(crate) fn new(kept: usize) -> Self {
+        Decisions {
+            kept,
+            list: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, decision: Decision) {
+        if self.kept == 0 {
+            return;
+        }
+        if self.list.len() == self.kept {
+            self.list.pop_front();
+        }
+        self.list.push_back(decision);
+    }
+
+    pub(crate) fn of(&self, job: JobId) -> Option<&Decision> {
+        self.list.iter().rev().find(|decision| decision.job == job)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Decision> {
+        self.list.iter()
+    }
+}

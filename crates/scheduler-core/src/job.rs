@@ -1,0 +1,132 @@
+//! Life of one compile job: queued, placed, compiling, gone.
+
+use std::sync::Arc;
+
+use crate::ids::{ClientId, Environment, JobId, NodeId, Text, Time};
+
+/// A live job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub(crate) id: JobId,
+    pub(crate) client: ClientId,
+    pub(crate) submitter: NodeId,
+    pub(crate) state: State,
+    pub(crate) needs: Arc<Needs>,
+    pub(crate) arg_flags: u32,
+    pub(crate) file: Text,
+    pub(crate) language: u32,
+    pub(crate) niceness: u8,
+    /// Order of arrival.
+    pub(crate) arrival: u64,
+    /// All jobs of the same request, if there are several: they must use one toolchain.
+    pub(crate) siblings: Option<Arc<[JobId]>>,
+    pub(crate) requested_at: Time,
+}
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waiting for a worker.
+    Queued,
+    /// The submitter has been told.
+    Placed {
+        /// Where.
+        worker: NodeId,
+    },
+    /// The worker has begun.
+    Compiling {
+        /// Where.
+        worker: NodeId,
+        /// On the worker's clock.
+        start_time: u32,
+    },
+}
+
+/// What a job demands of a worker. Jobs with equal needs of one submitter are placeable, or not, together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Needs {
+    pub(crate) environments: Vec<Environment>,
+    pub(crate) target: Text,
+    pub(crate) preferred_host: Text,
+    pub(crate) minimal_version: u32,
+    pub(crate) features: u32,
+}
+
+impl Job {
+    /// Its number.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// Who asked for it.
+    pub fn submitter(&self) -> NodeId {
+        self.submitter
+    }
+
+    /// Where it is in its life.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The file name as the submitter sent it.
+    pub fn file(&self) -> &Text {
+        &self.file
+    }
+
+    /// When it was asked for.
+    pub fn requested_at(&self) -> Time {
+        self.requested_at
+    }
+
+    /// Where it has been placed, if it has.
+    pub fn worker(&self) -> Option<NodeId> {
+        match self.state {
+            State::Queued => None,
+            State::Placed { worker } | State::Compiling { worker, .. } => Some(worker),
+        }
+    }
+}
+
+/// A file name as monitors are shown it: the last three components, with the oddity of Icecream's own senders that a
+/// rooted name of two components keeps only the last.
+pub(crate) fn short_name(file: &Text) -> Text {
+    let bytes = file.as_bytes();
+    let mut slashes = bytes
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(at, _)| at);
+    let (_, second, third) = (slashes.next(), slashes.next(), slashes.next());
+    let cut = match (second, third) {
+        (_, Some(third)) => third + 1,
+        (Some(0), None) => match bytes.iter().rposition(|byte| *byte == b'/') {
+            Some(last) => last + 1,
+            None => 0,
+        },
+        _ => 0,
+    };
+    if cut == 0 {
+        file.clone()
+    } else {
+        Text::from(&bytes[cut..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_are_cut_as_icecream_cuts_them() {
+        let cut = |name: &str| short_name(&Text::from(name)).to_string();
+        assert_eq!(cut("/a/b/c/d/x.cpp"), "c/d/x.cpp");
+        assert_eq!(cut("/tmp/lib.so"), "lib.so");
+        assert_eq!(cut("/a/b/x.cpp"), "a/b/x.cpp");
+        assert_eq!(cut("/a"), "/a");
+        assert_eq!(cut("a/b/c"), "a/b/c");
+        assert_eq!(cut("x.c"), "x.c");
+        assert_eq!(cut(""), "");
+        assert_eq!(cut("////"), "//");
+    }
+}

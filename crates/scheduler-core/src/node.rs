@@ -1,0 +1,383 @@
+//! What is known of one daemon. Keeps its own counters consistent; decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::action::NodeStats;
+use crate::config::{LOAD_FULL, limits};
+use crate::estimate::{Requested, Statistics, shown_speed};
+use crate::event::{Login, Readings};
+use crate::ids::{ClientId, Environment, JobId, NodeId, Text, Time};
+
+/// A logged-in daemon.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) name: Text,
+    pub(crate) address: IpAddr,
+    pub(crate) local_address: IpAddr,
+    pub(crate) port: u32,
+    pub(crate) platform: Text,
+    pub(crate) slots: u32,
+    pub(crate) chroot: bool,
+    pub(crate) no_remote: bool,
+    pub(crate) features: u32,
+    pub(crate) agreed_version: u32,
+    pub(crate) own_version: u32,
+    pub(crate) environments: BTreeSet<Environment>,
+    pub(crate) load: u32,
+    pub(crate) readings: Option<Readings>,
+    pub(crate) client_count: u32,
+    /// Jobs placed here.
+    pub(crate) jobs: BTreeSet<JobId>,
+    /// Live jobs asked for by this node.
+    pub(crate) submitted: BTreeSet<JobId>,
+    pub(crate) local: BTreeMap<ClientId, LocalJob>,
+    full_local: u32,
+    /// Counts placements of the whole cluster; the last one that was made here. 0 if none.
+    pub(crate) last_placement: u64,
+    /// Placements made here.
+    pub(crate) placements: u64,
+    pub(crate) compiled: Statistics,
+    pub(crate) requested: Requested,
+    /// What this submitter found not to work on which worker, by the platform the toolchain runs on.
+    pub(crate) blacklist: BTreeMap<NodeId, BTreeSet<Environment>>,
+    /// Toolchains this worker failed to install lately, and until when they are not offered to it.
+    pub(crate) avoided: BTreeMap<Environment, Time>,
+    pub(crate) installing: Option<Installing>,
+    pub(crate) reach: Reach,
+    /// It was sent PING and has not answered.
+    pub(crate) suspended: bool,
+    /// It is to be disconnected once idle.
+    pub(crate) draining: bool,
+    pub(crate) last_heard: Time,
+    /// By kind, see the timers.
+    pub(crate) alarms: [Option<Time>; 4],
+}
+
+/// A job a node runs for itself.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalJob {
+    pub(crate) id: JobId,
+    pub(crate) full: bool,
+    pub(crate) file: Text,
+    pub(crate) start_time: u32,
+}
+
+/// A toolchain on its way to a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Installing {
+    pub(crate) environment: Environment,
+    /// The job whose submitter sends it.
+    pub(crate) job: JobId,
+    pub(crate) since: Time,
+}
+
+/// Whether others can connect to a node, as far as tests tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reach {
+    /// Failed tests in a row; 0 means reachable.
+    pub(crate) failures: u32,
+    /// A test is under way.
+    pub(crate) testing: bool,
+    /// A test has failed at some time.
+    pub(crate) ever_failed: bool,
+}
+
+impl Node {
+    pub(crate) fn new(id: NodeId, login: Login, now: Time) -> Self {
+        Node {
+            id,
+            name: login.name,
+            address: login.address,
+            local_address: login.local_address,
+            port: login.port,
+            platform: login.platform,
+            slots: login.slots.min(limits::SLOTS),
+            chroot: login.chroot,
+            no_remote: login.no_remote,
+            features: login.features,
+            agreed_version: login.agreed_version,
+            own_version: login.own_version,
+            environments: login.environments.into_iter().collect(),
+            load: LOAD_FULL,
+            readings: None,
+            client_count: 0,
+            jobs: BTreeSet::new(),
+            submitted: BTreeSet::new(),
+            local: BTreeMap::new(),
+            full_local: 0,
+            last_placement: 0,
+            placements: 0,
+            compiled: Statistics::default(),
+            requested: Requested::default(),
+            blacklist: BTreeMap::new(),
+            avoided: BTreeMap::new(),
+            installing: None,
+            reach: Reach::default(),
+            suspended: false,
+            draining: false,
+            last_heard: now,
+            alarms: [None; 4],
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Its name; its address if it gave none.
+    pub fn name(&self) -> &Text {
+        &self.name
+    }
+
+    /// Its address as the scheduler sees it.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Where it accepts jobs.
+    pub fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// What it runs on.
+    pub fn platform(&self) -> &Text {
+        &self.platform
+    }
+
+    /// How many jobs it runs at a time; negative while it does not answer.
+    pub fn shown_slots(&self) -> i64 {
+        let slots = i64::from(self.slots);
+        if self.suspended { -slots } else { slots }
+    }
+
+    /// 0 to 1000.
+    pub fn load(&self) -> u32 {
+        self.load
+    }
+
+    /// Protocol version of its connection.
+    pub fn agreed_version(&self) -> u32 {
+        self.agreed_version
+    }
+
+    /// Bytes of object per millisecond, as people are shown it.
+    pub fn speed(&self) -> f32 {
+        shown_speed(self)
+    }
+
+    /// Jobs placed here, in order of their numbers.
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.jobs.iter().copied()
+    }
+
+    /// Since when a toolchain is being installed.
+    pub fn installing_since(&self) -> Option<Time> {
+        self.installing.as_ref().map(|installing| installing.since)
+    }
+
+    /// Slots in use: jobs placed here and local ones, a full one counting as the whole machine.
+    pub fn occupied(&self) -> u64 {
+        self.jobs.len() as u64 + self.local_load()
+    }
+
+    pub(crate) fn local_load(&self) -> u64 {
+        let full = u64::from(self.full_local);
+        full * u64::from(self.slots) + self.local.len() as u64 - full
+    }
+
+    /// A job placed here now would start now.
+    pub(crate) fn has_free_slot(&self) -> bool {
+        self.occupied() < u64::from(self.slots)
+    }
+
+    /// A job placed here now would start now or be the next.
+    pub(crate) fn has_room(&self) -> bool {
+        let slots = u64::from(self.slots);
+        let preload = 1 + slots / 4;
+        slots > 0
+            && (self.has_free_slot()
+                || (self.occupied() < slots + preload && self.local_load() < slots))
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && self.submitted.is_empty() && self.local.is_empty()
+    }
+
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.reach.failures == 0
+    }
+
+    /// The name or address an operator or a preferred host may use.
+    pub(crate) fn answers_to(&self, host: &[u8]) -> bool {
+        self.name.as_bytes() == host || self.has_address(host)
+    }
+
+    /// The address it is handed out with, as far as we know which one that is.
+    pub(crate) fn has_address(&self, host: &[u8]) -> bool {
+        let Ok(host) = std::str::from_utf8(host).unwrap_or("").parse::<IpAddr>() else {
+            return false;
+        };
+        host == self.address || (self.address.is_loopback() && host == self.local_address)
+    }
+
+    /// Where `submitter` should connect to. A daemon on the scheduler's own machine that came through loopback is
+    /// reached from elsewhere at the address that other connected to.
+    pub(crate) fn address_for(&self, submitter: &Node) -> IpAddr {
+        if self.address.is_loopback() && !submitter.address.is_loopback() {
+            submitter.local_address
+        } else {
+            self.address
+        }
+    }
+
+    pub(crate) fn add_local(&mut self, client: ClientId, job: LocalJob) -> Option<LocalJob> {
+        self.full_local += u32::from(job.full);
+        let replaced = self.local.insert(client, job);
+        self.full_local -= u32::from(replaced.as_ref().is_some_and(|job| job.full));
+        replaced
+    }
+
+    pub(crate) fn remove_local(&mut self, client: ClientId) -> Option<LocalJob> {
+        let removed = self.local.remove(&client);
+        self.full_local -= u32::from(removed.as_ref().is_some_and(|job| job.full));
+        removed
+    }
+
+    pub(crate) fn stats(&self, readings: Option<Readings>) -> NodeStats {
+        NodeStats {
+            node: self.id,
+            name: self.name.clone(),
+            address: self.address,
+            slots: self.shown_slots(),
+            no_remote: self.no_remote,
+            platform: self.platform.clone(),
+            version: self.own_version,
+            features: self.features,
+            speed: self.speed(),
+            load: self.load,
+            readings,
+            accepting: self.reach.ever_failed.then(|| self.is_reachable()),
+        }
+    }
+}
+
+/// A node name fit for display: control characters would forge lines in texts for people and monitors.
+pub(crate) fn printable(name: &Text) -> Text {
+    if name
+        .as_bytes()
+        .iter()
+        .any(|byte| *byte < b' ' || *byte == 0x7f)
+    {
+        let clean: Vec<u8> = name
+            .as_bytes()
+            .iter()
+            .map(|byte| {
+                if *byte < b' ' || *byte == 0x7f {
+                    b'?'
+                } else {
+                    *byte
+                }
+            })
+            .collect();
+        Text::from(clean)
+    } else {
+        name.clone()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::ids::ConnectionId;
+    use std::net::Ipv4Addr;
+
+    pub(crate) fn node(id: u32, slots: u32) -> Node {
+        let login = Login {
+            connection: ConnectionId(u64::from(id)),
+            address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, id as u8)),
+            local_address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254)),
+            port: 10245,
+            slots,
+            environments: Vec::new(),
+            name: Text::from(format!("n{id}")),
+            platform: Text::from("x86_64"),
+            chroot: true,
+            no_remote: false,
+            features: 0,
+            agreed_version: 44,
+            own_version: 44,
+        };
+        Node::new(NodeId(id), login, Time(0))
+    }
+
+    fn local(id: u32, full: bool) -> LocalJob {
+        LocalJob {
+            id: JobId(id),
+            full,
+            file: Text::default(),
+            start_time: 0,
+        }
+    }
+
+    #[test]
+    fn a_full_local_job_takes_the_whole_machine() {
+        let mut node = node(1, 4);
+        node.add_local(ClientId(1), local(1, false));
+        assert_eq!(node.occupied(), 1);
+        assert!(node.has_free_slot());
+        node.add_local(ClientId(2), local(2, true));
+        assert_eq!(node.occupied(), 5);
+        assert!(!node.has_room());
+        node.add_local(ClientId(2), local(3, false));
+        assert_eq!(node.occupied(), 2);
+        node.remove_local(ClientId(2));
+        node.remove_local(ClientId(9));
+        assert_eq!(node.occupied(), 1);
+    }
+
+    #[test]
+    fn preload_is_a_quarter_and_one_and_not_for_local_jobs() {
+        let mut node = node(1, 4);
+        for job in 0..5 {
+            assert!(node.has_room());
+            node.jobs.insert(JobId(job));
+        }
+        assert!(!node.has_free_slot());
+        assert!(node.has_room());
+        node.jobs.insert(JobId(5));
+        assert!(!node.has_room());
+        node.jobs.clear();
+        for client in 0..4 {
+            node.add_local(ClientId(client), local(client, false));
+        }
+        assert!(!node.has_room());
+        node.slots = 0;
+        assert!(!node.has_room());
+    }
+
+    #[test]
+    fn loopback_is_handed_to_others_as_the_address_they_know() {
+        let mut worker = node(1, 4);
+        let mut submitter = node(2, 4);
+        assert_eq!(worker.address_for(&submitter), worker.address);
+        worker.address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert_eq!(worker.address_for(&submitter), submitter.local_address);
+        submitter.address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        assert_eq!(worker.address_for(&submitter), worker.address);
+    }
+
+    #[test]
+    fn names_lose_control_characters() {
+        assert_eq!(
+            printable(&Text::from("a\nState:Offline")).as_bytes(),
+            b"a?State:Offline"
+        );
+        assert_eq!(
+            printable(&Text::from("bücher")).as_bytes(),
+            "bücher".as_bytes()
+        );
+    }
+}
