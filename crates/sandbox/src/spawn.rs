@@ -1,0 +1,402 @@
+//! The caller's side of a job: start the jail step, hand it the recipe and the job's streams, kill, wait.
+//!
+//! Safe to call from any thread of a threaded program: the child is made by `posix_spawn` (no code of ours runs between fork
+//! and exec) and everything dangerous happens after the exec. The jail step hears of the caller's death through the
+//! socket, not through a parent-death signal: that one fires when the *thread* that made the child ends, and the blocking
+//! threads of an async runtime come and go.
+
+use std::ffi::OsString;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::error::{SandboxError, Step};
+use crate::identity;
+use crate::job::{Exit, Identity, JobSpec, Level, Outcome};
+use crate::namespaces;
+use crate::recipe::{Recipe, Report, Usage};
+
+/// A jail takes milliseconds; one that is not made after this time hangs on a dead file system.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Starts a job through the running executable, which must call [`crate::jail_main`] for its first argument `__jail`.
+/// Returns when the program has been executed (a few milliseconds), so failures of the set-up are errors here.
+pub fn spawn(spec: &JobSpec) -> Result<Running, SandboxError> {
+    Jailer::current_exe().spawn(spec)
+}
+
+/// Which executable becomes the jail step.
+#[derive(Debug, Clone)]
+pub struct Jailer {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Jailer {
+    /// The running executable with the argument `__jail`. It is named through `/proc`, so an upgrade of the file
+    /// on disk does not mix versions.
+    pub fn current_exe() -> Jailer {
+        Jailer::new("/proc/self/exe", ["__jail"])
+    }
+
+    /// Another executable, which calls [`crate::jail_main`] when started with these arguments.
+    pub fn new(
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Jailer {
+        Jailer {
+            program: program.into(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// Starts a job; see [`spawn`].
+    pub fn spawn(&self, spec: &JobSpec) -> Result<Running, SandboxError> {
+        check(spec)?;
+        self.start(&Recipe::of_job(spec))
+    }
+
+    /// Starts the jail step on any recipe, rehearsals included.
+    pub(crate) fn start(&self, recipe: &Recipe) -> Result<Running, SandboxError> {
+        check_identity(recipe.identity)?;
+        let failed = |source: io::Error| SandboxError::Start {
+            program: self.program.clone(),
+            source,
+        };
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed(errno.into()));
+        let (stdin_read, stdin) = pipe()?;
+        let (stdout, stdout_write) = pipe()?;
+        let (stderr, stderr_write) = pipe()?;
+        let (socket, jail_socket) = UnixStream::pair().map_err(failed)?;
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(jail_socket)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        // From here on dropping `job` ends and reaps the child.
+        let mut job = Job { child, socket };
+        let pidfd = Pid::from_raw(job.child.id().cast_signed())
+            .ok_or(Errno::SRCH)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
+            .map_err(|errno| failed(errno.into()))?;
+        send_recipe(
+            &job.socket,
+            recipe,
+            [stdin_read, stdout_write, stderr_write],
+        )
+        .map_err(|_| SandboxError::Lost)?;
+        job.await_start(recipe)?;
+        Ok(Running {
+            stdin: Some(stdin),
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            pidfd,
+            job,
+        })
+    }
+}
+
+/// A started job. Dropping it kills everything in the job and waits for the end of it (a few milliseconds).
+#[derive(Debug)]
+pub struct Running {
+    /// Writing end of the job's standard input; take it, and drop it for end of file.
+    pub stdin: Option<OwnedFd>,
+    /// Reading end of the job's standard output. End of file comes when the last process that holds it ends.
+    pub stdout: Option<OwnedFd>,
+    /// Reading end of the job's standard error.
+    pub stderr: Option<OwnedFd>,
+    /// Becomes readable when everything of the job is over, and [`Running::wait`] will not block any more.
+    pub pidfd: OwnedFd,
+    job: Job,
+}
+
+impl Running {
+    /// Kills every process of the job. Returns at once; the end shows as usual, with [`Exit::Signal`] of 9 unless the program
+    /// had already ended. Harmless when repeated or late.
+    pub fn kill(&self) {
+        self.job.kill();
+    }
+
+    /// Waits for the end of every process of the job. Streams that were not taken are closed first.
+    pub fn wait(self) -> Result<Outcome, SandboxError> {
+        let Running {
+            stdin,
+            stdout,
+            stderr,
+            pidfd: _,
+            mut job,
+        } = self;
+        drop((stdin, stdout, stderr));
+        job.outcome()
+    }
+}
+
+/// The jail step seen from outside.
+#[derive(Debug)]
+struct Job {
+    child: Child,
+    socket: UnixStream,
+}
+
+impl Job {
+    fn await_start(&mut self, recipe: &Recipe) -> Result<(), SandboxError> {
+        self.socket
+            .set_read_timeout(Some(SETUP_TIMEOUT))
+            .map_err(SandboxError::Wait)?;
+        match Report::read(&self.socket) {
+            Ok(Some(Report::Started)) => {}
+            Ok(Some(Report::Failed { step, errno })) => return Err(failure(recipe, step, errno)),
+            Ok(_) => return Err(SandboxError::Lost),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                // It may hang where it cannot hear the socket.
+                self.child.kill().map_err(SandboxError::Wait)?;
+                return Err(SandboxError::NoAnswer {
+                    after: SETUP_TIMEOUT,
+                });
+            }
+            Err(_) => return Err(SandboxError::Lost),
+        }
+        self.socket
+            .set_read_timeout(None)
+            .map_err(SandboxError::Wait)
+    }
+
+    fn kill(&self) {
+        // The jail step takes the end of our half for the order to kill. An error means that it is gone already.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    fn outcome(&mut self) -> Result<Outcome, SandboxError> {
+        let mut last = None;
+        while let Some(report) = Report::read(&self.socket).map_err(SandboxError::Wait)? {
+            last = match (last, report) {
+                (None | Some(Report::Started), _) | (_, Report::Ended { .. }) => Some(report),
+                (earlier, _) => earlier,
+            };
+        }
+        self.child.wait().map_err(SandboxError::Wait)?;
+        match last {
+            Some(Report::Ended { exit, usage }) => Ok(outcome(exit, usage)),
+            Some(Report::Gone { usage }) => Ok(outcome(Exit::Signal(libc::SIGKILL), usage)),
+            _ => Err(SandboxError::Lost),
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn outcome(exit: Exit, usage: Usage) -> Outcome {
+    Outcome {
+        exit,
+        user: Duration::from_micros(usage.user_micros),
+        system: Duration::from_micros(usage.system_micros),
+        page_faults: usage.page_faults,
+        max_rss_bytes: usage.max_rss_bytes,
+    }
+}
+
+fn failure(recipe: &Recipe, step: Step, errno: i32) -> SandboxError {
+    let source = io::Error::from_raw_os_error(errno);
+    match (step, &recipe.program) {
+        (Step::Exec, Some(program)) => SandboxError::Exec {
+            program: program.into(),
+            source,
+        },
+        _ => SandboxError::Setup {
+            step,
+            source,
+            hint: namespaces::hint(step, errno),
+        },
+    }
+}
+
+/// The job's ends of its streams travel beside the recipe's first byte.
+fn send_recipe(socket: &UnixStream, recipe: &Recipe, streams: [OwnedFd; 3]) -> io::Result<()> {
+    let bytes = recipe.encode();
+    let streams = streams.each_ref().map(AsFd::as_fd);
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&streams));
+    let mut sent = rustix::net::sendmsg(
+        socket,
+        &[IoSlice::new(&bytes)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
+    while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+        sent += rustix::io::retry_on_intr(|| rustix::net::send(socket, rest, SendFlags::NOSIGNAL))?;
+    }
+    Ok(())
+}
+
+fn check(spec: &JobSpec) -> Result<(), SandboxError> {
+    let absolute = |path: &Path| path.is_absolute();
+    if !absolute(&spec.root)
+        || !absolute(&spec.tmp)
+        || !absolute(&spec.cwd)
+        || !absolute(Path::new(&spec.program))
+    {
+        return Err(SandboxError::BadSpec(
+            "root, tmp, cwd and program must be absolute paths",
+        ));
+    }
+    if spec.level == Level::Chroot && inside(&spec.root, &spec.tmp).is_none() {
+        return Err(SandboxError::BadSpec(
+            "at the chroot level the job's folder must lie inside the root",
+        ));
+    }
+    let strings = [
+        &spec.program,
+        spec.root.as_os_str(),
+        spec.tmp.as_os_str(),
+        spec.cwd.as_os_str(),
+    ];
+    let texts = spec.args.iter().map(OsString::as_os_str);
+    let environment = spec
+        .env
+        .iter()
+        .flat_map(|(name, value)| [name.as_os_str(), value.as_os_str()]);
+    if strings
+        .into_iter()
+        .chain(texts)
+        .chain(environment)
+        .any(|text| text.as_bytes().contains(&0))
+    {
+        return Err(SandboxError::BadSpec(
+            "NUL byte in a path, argument or variable",
+        ));
+    }
+    if spec
+        .env
+        .iter()
+        .any(|(name, _)| name.is_empty() || name.as_bytes().contains(&b'='))
+    {
+        return Err(SandboxError::BadSpec(
+            "variable with an empty name or with = in it",
+        ));
+    }
+    Ok(())
+}
+
+/// The part of `tmp` below `root`, if it lies there without detours.
+pub(crate) fn inside<'a>(root: &Path, tmp: &'a Path) -> Option<&'a Path> {
+    let below = tmp.strip_prefix(root).ok()?;
+    let plain = below
+        .components()
+        .all(|component| matches!(component, Component::Normal(_)));
+    (plain && below != Path::new("")).then_some(below)
+}
+
+fn check_identity(wanted: Option<Identity>) -> Result<(), SandboxError> {
+    if !identity::is_root() {
+        let own = identity::current();
+        return match wanted {
+            Some(other) if other != own => Err(SandboxError::BadSpec(
+                "only root can run a job as another user",
+            )),
+            _ => Ok(()),
+        };
+    }
+    match wanted {
+        Some(Identity { uid, gid }) if uid != 0 && gid != 0 => Ok(()),
+        _ => Err(SandboxError::RunsAsRoot),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> JobSpec {
+        JobSpec {
+            level: Level::UserNamespace,
+            root: "/r".into(),
+            tmp: "/t".into(),
+            program: "/bin/true".into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: "/".into(),
+            nice: 0,
+            limits: crate::Limits::default(),
+            identity: None,
+        }
+    }
+
+    #[test]
+    fn unusable_descriptions_are_refused() {
+        assert!(check(&spec()).is_ok());
+        let bad = [
+            JobSpec {
+                program: "bin/true".into(),
+                ..spec()
+            },
+            JobSpec {
+                root: "r".into(),
+                ..spec()
+            },
+            JobSpec {
+                level: Level::Chroot,
+                ..spec()
+            },
+            JobSpec {
+                level: Level::Chroot,
+                tmp: "/r".into(),
+                ..spec()
+            },
+            JobSpec {
+                level: Level::Chroot,
+                tmp: "/r/../t".into(),
+                ..spec()
+            },
+            JobSpec {
+                args: vec!["a\0b".into()],
+                ..spec()
+            },
+            JobSpec {
+                env: vec![("A=B".into(), "".into())],
+                ..spec()
+            },
+            JobSpec {
+                env: vec![("".into(), "x".into())],
+                ..spec()
+            },
+        ];
+        for spec in bad {
+            assert!(
+                matches!(check(&spec), Err(SandboxError::BadSpec(_))),
+                "{spec:?}"
+            );
+        }
+        assert!(
+            check(&JobSpec {
+                level: Level::Chroot,
+                tmp: "/r/tmp/1".into(),
+                ..spec()
+            })
+            .is_ok()
+        );
+    }
+}
