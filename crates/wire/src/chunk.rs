@@ -62,7 +62,8 @@ impl Compressor {
         Ok(Compressor { zstd: Some(zstd) })
     }
 
-    /// One chunk of at most [`MAX_CHUNK`] bytes.
+    /// One chunk of at most [`MAX_CHUNK`] bytes. Data near that limit that does not shrink makes a
+    /// frame no peer takes; pieces of [`CHUNK_SIZE`] always fit.
     pub fn compress(&mut self, data: &[u8]) -> Result<FileChunk, ChunkError> {
         let uncompressed_len = match u32::try_from(data.len()) {
             Ok(length) if data.len() <= MAX_CHUNK => length,

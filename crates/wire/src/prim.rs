@@ -25,6 +25,13 @@ impl ByteString {
         ByteString(bytes)
     }
 
+    /// Takes all bytes but the NULs: for what a compiler prints, of which nothing else may be lost.
+    pub fn without_nuls(bytes: impl Into<Vec<u8>>) -> ByteString {
+        let mut bytes = bytes.into();
+        bytes.retain(|&b| b != 0);
+        ByteString(bytes)
+    }
+
     /// The bytes without the final NUL.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -343,5 +350,6 @@ mod tests {
     #[test]
     fn made_from_bytes_it_never_holds_a_nul() {
         assert_eq!(ByteString::from_bytes(*b"ab\0cd").as_bytes(), b"ab");
+        assert_eq!(ByteString::without_nuls(*b"ab\0cd").as_bytes(), b"abcd");
     }
 }

@@ -87,6 +87,8 @@ pub mod job_done_flags {
 pub mod exit_codes {
     /// The worker could not do the job for a reason of its own.
     pub const GENERAL_FAILURE: i32 = 100;
+    /// The compiler stopped reading the source.
+    pub const INPUT_REFUSED: i32 = 104;
     /// Memory or disk ran out, the source did not arrive, or a signal ended the compiler.
     pub const OUT_OF_MEMORY: i32 = 105;
     /// The answer of the scheduler came for a client that is gone.

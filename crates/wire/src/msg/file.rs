@@ -1,6 +1,6 @@
 //! `FILE_CHUNK`: a compressed piece of a file. Compressing is the business of [`chunk`](crate::chunk).
 
-use super::{Body, DecodeError, field};
+use super::{Body, DecodeError, EncodeError, field};
 use crate::prim::{Field, FieldError, Reader};
 use crate::version::ProtocolVersion;
 
@@ -41,6 +41,26 @@ pub struct FileChunk {
 }
 
 const NAME: &str = "FILE_CHUNK";
+
+impl FileChunk {
+    /// Whether a peer at `version` can make anything of it. Some peers skip a chunk they cannot
+    /// decompress and compile what is left, so a wrong one must never leave.
+    pub(super) fn check(&self, version: ProtocolVersion) -> Result<(), EncodeError> {
+        let codec_known = version.at_least(CODEC_SINCE) || self.codec == ChunkCodec::Lzo;
+        let lengths_possible = self.uncompressed_len as usize <= MAX_CHUNK
+            && (self.uncompressed_len == 0 || !self.data.is_empty());
+        if codec_known && lengths_possible {
+            return Ok(());
+        }
+        Err(EncodeError::Chunk {
+            message: NAME,
+            uncompressed: self.uncompressed_len,
+            compressed: self.data.len(),
+            codec: self.codec,
+            version: version.number(),
+        })
+    }
+}
 
 impl Body for FileChunk {
     fn read(version: ProtocolVersion, from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -85,9 +105,42 @@ impl Body for FileChunk {
         u32::try_from(self.data.len()).unwrap_or(u32::MAX).write(to);
         if version.at_least(CODEC_SINCE) {
             self.codec.number().write(to);
-        } else {
-            debug_assert_eq!(self.codec, ChunkCodec::Lzo);
         }
         to.extend_from_slice(&self.data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+
+    #[test]
+    fn a_chunk_the_peer_cannot_read_is_never_sent() {
+        let good = FileChunk {
+            uncompressed_len: 3,
+            codec: ChunkCodec::Zstd,
+            data: vec![1, 2, 3],
+        };
+        let empty = FileChunk {
+            data: Vec::new(),
+            ..good.clone()
+        };
+        let long = FileChunk {
+            uncompressed_len: MAX_CHUNK as u32 + 1,
+            ..good.clone()
+        };
+        for (chunk, version, sent) in [
+            (&good, 40, true),
+            (&good, 39, false),
+            (&empty, 40, false),
+            (&long, 40, false),
+        ] {
+            let version = ProtocolVersion::new(version).unwrap();
+            let mut out = b"before".to_vec();
+            let result = Message::FileChunk(chunk.clone()).encode(version, &mut out);
+            assert_eq!(result.is_ok(), sent, "{result:?}");
+            assert_eq!(out.len() > 6, sent, "nothing is left behind");
+        }
     }
 }

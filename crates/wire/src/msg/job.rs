@@ -2,6 +2,8 @@
 
 use super::message;
 use crate::prim::{ByteString, Environment};
+use crate::types::{exit_codes, job_done_flags};
+use crate::version::ProtocolVersion;
 
 message! {
     /// A worker, please.
@@ -122,7 +124,8 @@ message! {
     JobDone = "JOB_DONE" {
         /// The job, or a client id if the flag says so.
         job_id: u32,
-        /// Exit status of the compiler, or one of [`exit_codes`](crate::types::exit_codes).
+        /// Exit status of the compiler, or one of [`exit_codes`]. With a client id in `job_id`, peers
+        /// below version 39 are sent [`exit_codes::UNKNOWN_JOB_ID`] instead.
         exitcode: i32,
         /// Wall time in ms.
         real_msec: u32,
@@ -144,6 +147,22 @@ message! {
         flags: u32,
         /// Client connections of the sending daemon; 0 from a wrapper.
         client_count: u32 where 39..,
+    }
+}
+
+impl JobDone {
+    /// Whether `job_id` holds a client id, because the submitter never learned the job id.
+    pub fn job_id_is_client_id(&self) -> bool {
+        self.flags & job_done_flags::UNKNOWN_JOB_ID != 0
+    }
+
+    /// Readers below version 39 know a client id by an exit code of its own, not by the flag.
+    pub(super) fn for_version(&self, version: ProtocolVersion) -> JobDone {
+        let mut done = self.clone();
+        if !version.at_least(39) && self.job_id_is_client_id() {
+            done.exitcode = exit_codes::UNKNOWN_JOB_ID;
+        }
+        done
     }
 }
 
@@ -176,5 +195,32 @@ message! {
         job_id: u32,
         /// Copied from `GET_CS`.
         client_id: u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+
+    #[test]
+    fn an_unknown_job_is_told_to_old_readers_in_the_exit_code() {
+        let done = JobDone {
+            job_id: 7,
+            exitcode: exit_codes::CLIENT_VANISHED,
+            flags: job_done_flags::FROM_SUBMITTER | job_done_flags::UNKNOWN_JOB_ID,
+            ..JobDone::default()
+        };
+        for (version, exitcode) in [(38, 200), (39, 118)] {
+            let version = ProtocolVersion::new(version).unwrap();
+            let mut out = Vec::new();
+            let message = Message::JobDone(done.clone());
+            message.encode(version, &mut out).unwrap();
+            let Ok(Message::JobDone(read)) = Message::decode(version, &out[4..]) else {
+                panic!("a JOB_DONE was sent");
+            };
+            assert_eq!(read.exitcode, exitcode);
+            assert!(read.job_id_is_client_id());
+        }
     }
 }

@@ -87,6 +87,22 @@ pub enum EncodeError {
         /// The agreed version.
         version: u32,
     },
+    /// The receiver would not survive the chunk, or would misread it.
+    #[error(
+        "{message} of {uncompressed} bytes as {compressed} bytes of {codec:?} data cannot be sent at protocol version {version}"
+    )]
+    Chunk {
+        /// Name of the message.
+        message: &'static str,
+        /// `uncompressed_len`.
+        uncompressed: u32,
+        /// Length of the data.
+        compressed: usize,
+        /// How it is compressed.
+        codec: ChunkCodec,
+        /// The agreed version.
+        version: u32,
+    },
     /// The version exchange is not over yet.
     #[error("{message} cannot be sent before the version exchange is over")]
     NotConnected {
@@ -283,10 +299,16 @@ impl Message {
                 version: version.number(),
             });
         }
+        if let Message::FileChunk(chunk) = self {
+            chunk.check(version)?;
+        }
         let start = to.len();
         0u32.write(to);
         self.type_number().write(to);
-        self.write_body(version, to);
+        match self {
+            Message::JobDone(done) => done.for_version(version).write(version, to),
+            other => other.write_body(version, to),
+        }
         let length = to.len() - start - 4;
         match u32::try_from(length) {
             Ok(word) if length <= MAX_FRAME => {
