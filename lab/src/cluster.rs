@@ -136,6 +136,14 @@ impl Builder {
         self
     }
 
+    /// One machine with nothing running.
+    ///
+    /// # Errors
+    /// Its folders cannot be made.
+    pub fn empty(self) -> Result<Cluster> {
+        Cluster::prepare(&self)
+    }
+
     /// Starts everything and waits until every daemon may get jobs.
     ///
     /// # Errors
@@ -658,6 +666,16 @@ impl HeldJob {
         for id in &self.held {
             id.signal(Signal::CONT);
         }
+    }
+
+    /// Waits until somebody has ended it.
+    ///
+    /// # Errors
+    /// It is still there when the time is over.
+    pub fn wait_gone(&self, limit: Duration) -> Result<()> {
+        wait::until(limit, "end of the held compiler", || {
+            self.held.iter().all(|id| !id.is_alive()).then_some(())
+        })
     }
 }
 

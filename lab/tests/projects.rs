@@ -40,19 +40,21 @@ const LUA: Project = Project {
     expected: "1 4 9 16 25 36 49 64 81 100",
 };
 
-/// The library and ten of its own tests, with the test framework they use.
+/// The library and those of its own tests that fit into one program, with the test framework they use. Without warnings,
+/// because Icecream's wrapper compiles a second time locally whenever the remote compiler says something.
 const FMT: Project = Project {
     packages: &[("fmtlib", "fmt"), ("googletest", "gtest")],
     makefile: Some(
         "
 CXX = g++
-CXXFLAGS = -O1 -std=c++17 -Wall -DGTEST_HAS_PTHREAD=0
+CXXFLAGS = -O0 -w -std=c++17 -DGTEST_HAS_PTHREAD=0
 CPPFLAGS = -Ifmt/include -Igtest/googletest/include -Igtest/googletest -Igtest/googlemock/include -Igtest/googlemock
-TESTS = args assert color core os ostream printf ranges scan unicode
+TESTS = args assert color core ostream printf scan unicode
 OBJECTS = $(TESTS:%=fmt/test/%-test.o) fmt/src/format.o fmt/src/os.o fmt/test/gtest-extra.o fmt/test/util.o \\
     fmt/test/test-main.o gtest/googletest/src/gtest-all.o gtest/googlemock/src/gmock-all.o
 suite: $(OBJECTS)
 \t$(CXX) -o $@ $(OBJECTS)
+fmt/src/%.o: CXXFLAGS += -O2
 %.o: %.cc
 \t$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
 clean:

@@ -6,12 +6,12 @@ use std::time::Duration;
 use gelato_lab::{Flavour, Layout, programs, segment};
 
 /// For anything that takes a moment on a quiet machine.
-pub const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// For a first job, before which a toolchain is packed and sent.
-pub const FIRST_JOB: Duration = Duration::from_secs(240);
+pub(crate) const FIRST_JOB: Duration = Duration::from_secs(240);
 
 /// Why a cluster of this kind cannot be made on this machine, if so.
-pub fn obstacle(layout: Layout, flavours: &[Flavour]) -> Option<String> {
+pub(crate) fn obstacle(layout: Layout, flavours: &[Flavour]) -> Option<String> {
     if layout == Layout::Namespaces
         && let Some(why) = segment::obstacle()
     {
@@ -32,4 +32,14 @@ macro_rules! require {
             return Ok(());
         }
     };
+}
+
+/// A folder programs of any user can read; outside `/tmp`, which every host has of its own.
+pub(crate) fn readable_folder() -> std::io::Result<tempfile::TempDir> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::Builder::new()
+        .prefix("gelato-lab-")
+        .tempdir_in("/var/tmp")?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
 }
