@@ -15,7 +15,8 @@ use crate::version::ProtocolVersion;
 /// Versions travel in one byte that Icecream's peers take as signed; they ignore what is negative.
 pub const LARGEST_VERSION: u32 = 127;
 
-/// The longest network name the newest layouts hold, in bytes. Longer ones are cut.
+/// The longest network name a reply in the newest layout holds, in bytes. Longer ones are cut, and of
+/// announced names no more than this counts.
 pub const MAX_NETNAME: usize = 254;
 
 /// The first scheduler version that takes part in elections.
@@ -291,7 +292,7 @@ fn cut(name: &[u8], longest: usize) -> &[u8] {
 
 /// Appends the name and zeros up to `length`, at least one of them and never more name than fits.
 fn push_netname(out: &mut Vec<u8>, name: &ByteString, length: usize) {
-    let room = length.saturating_sub(out.len() + 1).min(MAX_NETNAME);
+    let room = length.saturating_sub(out.len() + 1);
     out.extend_from_slice(cut(name.as_bytes(), room));
     out.resize(length, 0);
 }

@@ -29,7 +29,10 @@ impl Json for bool {
 
 impl Json for ByteString {
     fn json(&self) -> Value {
-        json!(std::str::from_utf8(self.as_bytes()).unwrap())
+        match std::str::from_utf8(self.as_bytes()) {
+            Ok(text) => json!(text),
+            Err(_) => json!(self.as_bytes()),
+        }
     }
 }
 
