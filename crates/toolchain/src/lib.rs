@@ -13,6 +13,10 @@ pub mod names;
 #[cfg(feature = "archives")]
 mod compression;
 #[cfg(feature = "archives")]
+pub mod create;
+#[cfg(feature = "archives")]
+pub mod native;
+#[cfg(feature = "archives")]
 pub mod store;
 #[cfg(feature = "archives")]
 pub mod unpack;

@@ -1,0 +1,227 @@
+//! Writing the archive: sorted, with fixed owners, times and modes, so that the same files give the same bytes.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use md5::{Digest, Md5};
+
+use super::plan::Items;
+use super::{CreateError, PackedFile, Stamp};
+use crate::Compression;
+use crate::compression::Encoder;
+
+/// Writes the archive and returns its path, name and list of files.
+///
+/// The name is the MD5, in hexadecimal, of one line per file, sorted by path bytes: MD5 of the content, blank, mode as
+/// three octal digits, blank, absolute path, line feed. Icecream's names are made alike but for the mode.
+pub(super) fn pack(
+    items: &Items,
+    compression: Compression,
+    out_dir: &Path,
+) -> Result<(PathBuf, String, Vec<PackedFile>), CreateError> {
+    let (temporary, file) = Temporary::new(out_dir)?;
+    let encoder = Encoder::new(compression, file).map_err(|error| temporary.failed(error))?;
+    let mut archive = tar::Builder::new(encoder);
+    archive.mode(tar::HeaderMode::Deterministic);
+    let mut name = Md5::new();
+    let mut files = Vec::new();
+    for (path, source) in items {
+        let (file, digest) = match source {
+            Some(source) => append_file(&mut archive, path, source, &temporary)?,
+            None => append_empty(&mut archive, path, &temporary)?,
+        };
+        name.update(hex(&digest));
+        name.update(if file.executable { " 755 " } else { " 644 " });
+        name.update(path.as_bytes());
+        name.update(b"\n");
+        files.push(file);
+    }
+    let finished = archive.into_inner().and_then(Encoder::finish);
+    let file = finished.map_err(|error| temporary.failed(error))?;
+    let name = hex(&name.finalize());
+    let path = out_dir.join(format!("{name}.tar{}", compression.suffix()));
+    // For every reader, whatever the umask.
+    file.set_permissions(Permissions::from_mode(0o644))
+        .map_err(|error| temporary.failed(error))?;
+    temporary.rename(&path)?;
+    Ok((path, name, files))
+}
+
+type Archive = tar::Builder<Encoder>;
+
+fn append_file(
+    archive: &mut Archive,
+    path: &OsStr,
+    source: &Path,
+    temporary: &Temporary,
+) -> Result<(PackedFile, Vec<u8>), CreateError> {
+    let unreadable = |error| CreateError::Missing {
+        path: source.to_owned(),
+        source: error,
+    };
+    let file = File::open(source).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(CreateError::NotAFile(source.to_owned()));
+    }
+    let packed = PackedFile {
+        path: PathBuf::from(path),
+        source: Some(source.to_owned()),
+        stamp: Stamp::of(&metadata),
+        executable: metadata.permissions().mode() & 0o111 != 0,
+    };
+    let mut content = Measured {
+        file,
+        left: metadata.len(),
+        digest: Md5::new(),
+        error: None,
+        changed: false,
+    };
+    let mut header = header(metadata.len(), packed.executable);
+    let appended = archive.append_data(&mut header, inside(path), &mut content);
+    if let Some(error) = content.error {
+        return Err(unreadable(error));
+    }
+    let mut more = [0];
+    let grown = content.file.read(&mut more).map_err(unreadable)? > 0;
+    if content.changed || grown {
+        return Err(CreateError::Changed(source.to_owned()));
+    }
+    appended.map_err(|error| temporary.failed(error))?;
+    Ok((packed, content.digest.finalize().to_vec()))
+}
+
+fn append_empty(
+    archive: &mut Archive,
+    path: &OsStr,
+    temporary: &Temporary,
+) -> Result<(PackedFile, Vec<u8>), CreateError> {
+    archive
+        .append_data(&mut header(0, false), inside(path), io::empty())
+        .map_err(|error| temporary.failed(error))?;
+    let packed = PackedFile {
+        path: PathBuf::from(path),
+        source: None,
+        stamp: Stamp::default(),
+        executable: false,
+    };
+    Ok((packed, Md5::digest(b"").to_vec()))
+}
+
+fn header(size: u64, executable: bool) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(if executable { 0o755 } else { 0o644 });
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+fn inside(path: &OsStr) -> &Path {
+    let path = Path::new(path);
+    path.strip_prefix("/").unwrap_or(path)
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Exactly as many bytes of a file as it had when it was opened, digested on the way.
+struct Measured {
+    file: File,
+    left: u64,
+    digest: Md5,
+    error: Option<io::Error>,
+    changed: bool,
+}
+
+impl Read for Measured {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let length = buffer.len().min(most);
+        let buffer = buffer.get_mut(..length).unwrap_or_default();
+        match self.file.read(buffer) {
+            Ok(count) => {
+                self.changed |= count == 0 && length > 0;
+                self.left -= count as u64;
+                self.digest.update(buffer.get(..count).unwrap_or_default());
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                // Kept apart from errors of writing, which come the same way.
+                let kind = error.kind();
+                self.error = Some(error);
+                Err(kind.into())
+            }
+        }
+    }
+}
+
+/// An archive in the making: removed unless it gets its name.
+struct Temporary {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn new(folder: &Path) -> Result<(Self, File), CreateError> {
+        // Leftovers of crashed processes with our id take some of the numbers.
+        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+        for number in 0..100 {
+            let path = folder.join(format!(".gelato-{}-{number}.tmp", std::process::id()));
+            let opened = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path);
+            match opened {
+                Ok(file) => {
+                    let temporary = Self {
+                        path,
+                        renamed: false,
+                    };
+                    return Ok((temporary, file));
+                }
+                Err(error) => last = error,
+            }
+            if last.kind() != io::ErrorKind::AlreadyExists {
+                break;
+            }
+        }
+        Err(CreateError::Write {
+            path: folder.to_owned(),
+            source: last,
+        })
+    }
+
+    fn failed(&self, source: io::Error) -> CreateError {
+        CreateError::Write {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn rename(mut self, path: &Path) -> Result<(), CreateError> {
+        fs::rename(&self.path, path).map_err(|source| CreateError::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            let _already_gone = fs::remove_file(&self.path);
+        }
+    }
+}

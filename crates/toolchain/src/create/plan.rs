@@ -1,0 +1,363 @@
+//! Which file goes where in the archive, and proof that the loader will find every library again.
+//!
+//! Programs move to `/usr/bin`, so a library found by a program's own search list is placed where that list leads from
+//! there; all others go to the folder the loader looks in unasked. In the end each library is looked for once more,
+//! within the plan, as the loader in the chroot will. So no loader cache is needed, which would depend on the
+//! machine that made it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::CreateError;
+use super::elf::Elf;
+use super::identify::{Compilers, Driver};
+use super::libraries::{Libraries, expand, normalise};
+
+/// What goes into the archive, by absolute path there; `None` is an empty file.
+pub(super) type Items = BTreeMap<OsString, Option<PathBuf>>;
+
+/// A plan that holds.
+pub(super) struct Finished {
+    pub(super) items: Items,
+    /// Files whose appearance would change it.
+    pub(super) absent: Vec<PathBuf>,
+    /// Paths and where they led.
+    pub(super) links: Vec<(PathBuf, PathBuf)>,
+}
+
+pub(super) struct Plan {
+    items: Items,
+    absent: Vec<PathBuf>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    libraries: Libraries,
+    /// Loaders, by file name: they are in memory before anything can need them.
+    loaders: BTreeSet<OsString>,
+    uses: Vec<Use>,
+}
+
+/// One program or library, on its way into the plan.
+#[derive(Clone)]
+struct Object {
+    /// As the loader finds it on this machine.
+    here: PathBuf,
+    /// In the archive.
+    there: PathBuf,
+    elf: Rc<Elf>,
+    /// The `DT_RPATH`s of those that load it, nearest first, each with its folders here and there.
+    inherited: Vec<(Vec<u8>, PathBuf, PathBuf)>,
+    home: PathBuf,
+}
+
+/// A library that somebody needs, with the folders in the archive where it will be looked for.
+struct Use {
+    needed_by: PathBuf,
+    library: OsString,
+    folders: Vec<PathBuf>,
+    source: PathBuf,
+}
+
+impl Plan {
+    pub(super) fn new() -> Self {
+        Self {
+            items: Items::new(),
+            absent: Vec::new(),
+            links: BTreeMap::new(),
+            libraries: Libraries::new(),
+            loaders: BTreeSet::new(),
+            uses: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_compilers(&mut self, compilers: &Compilers) -> Result<(), CreateError> {
+        let candidates = ["/bin/true", "/usr/bin/true"].map(Path::new);
+        let found = candidates.into_iter().find(|path| path.is_file());
+        let source = found.ok_or(CreateError::NeedsProgram {
+            program: "true",
+            package: "coreutils",
+        })?;
+        self.add("/bin/true".as_ref(), source)?;
+        if let Some(gcc) = &compilers.gcc {
+            self.add_gcc(gcc, compilers.gxx.as_ref())?;
+        }
+        if let Some(clang) = &compilers.clang {
+            self.add("/usr/bin/clang".as_ref(), &clang.real)?;
+            self.add_binutils(clang)?;
+            self.add_clang_configuration(clang)?;
+            // clang reads it if it is there; the machine's own would be another one on each worker.
+            self.items.insert("/proc/cpuinfo".into(), None);
+        }
+        self.absent.extend(compilers.absent.iter().cloned());
+        let drivers = [&compilers.gcc, &compilers.gxx, &compilers.clang];
+        for driver in drivers.into_iter().flatten() {
+            self.links.extend(driver.links.iter().cloned());
+        }
+        Ok(())
+    }
+
+    /// Adds a file at its own absolute path, with the libraries it needs.
+    pub(super) fn add_extra_file(&mut self, file: &Path) -> Result<(), CreateError> {
+        let path = std::path::absolute(file).map_err(|source| CreateError::Missing {
+            path: file.to_owned(),
+            source,
+        })?;
+        self.add(&normalise(&path), &path)
+    }
+
+    /// Looks for every library again, in the plan.
+    pub(super) fn finish(mut self) -> Result<Finished, CreateError> {
+        for needed in &self.uses {
+            let first = needed
+                .folders
+                .iter()
+                .find_map(|folder| self.items.get(folder.join(&needed.library).as_os_str()));
+            if first != Some(&Some(needed.source.clone())) {
+                return Err(CreateError::Unplaceable {
+                    library: needed.library.to_string_lossy().into_owned(),
+                    needed_by: needed.needed_by.clone(),
+                });
+            }
+        }
+        self.absent.sort();
+        self.absent.dedup();
+        Ok(Finished {
+            items: self.items,
+            absent: self.absent,
+            links: self.links.into_iter().collect(),
+        })
+    }
+
+    fn add_gcc(&mut self, gcc: &Driver, gxx: Option<&Driver>) -> Result<(), CreateError> {
+        self.add("/usr/bin/gcc".as_ref(), &gcc.real)?;
+        let cc1 = gcc.program("cc1")?.ok_or(CreateError::NeedsProgram {
+            program: "cc1",
+            package: "gcc",
+        })?;
+        self.add("/usr/bin/cc1".as_ref(), &cc1)?;
+        if let Some(gxx) = gxx {
+            self.add("/usr/bin/g++".as_ref(), &gxx.real)?;
+            let cc1plus = gxx.program("cc1plus")?.ok_or(CreateError::NeedsProgram {
+                program: "cc1plus",
+                package: "g++",
+            })?;
+            self.add("/usr/bin/cc1plus".as_ref(), &cc1plus)?;
+        } else {
+            self.absent.push(cc1.with_file_name("cc1plus"));
+        }
+        for name in ["cc1obj", "cc1objplus"] {
+            match gcc.program(name)? {
+                Some(program) => self.add(&Path::new("/usr/bin").join(name), &program)?,
+                None => self.absent.push(cc1.with_file_name(name)),
+            }
+        }
+        self.add_binutils(gcc)?;
+        for name in ["specs", "liblto_plugin.so"] {
+            if let Some(file) = gcc.file(name)? {
+                let inside = gcc
+                    .prefix()
+                    .and_then(|prefix| file.strip_prefix(prefix).ok());
+                let there =
+                    inside.map_or_else(|| file.clone(), |rest| Path::new("/usr").join(rest));
+                self.add(&there, &file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_binutils(&mut self, driver: &Driver) -> Result<(), CreateError> {
+        // clang has its own, but workers take a folder without an assembler for a broken toolchain.
+        let assembler = driver.program("as")?.ok_or(CreateError::NeedsProgram {
+            program: "as",
+            package: "binutils",
+        })?;
+        self.add("/usr/bin/as".as_ref(), &assembler)?;
+        match driver.program("objcopy")? {
+            Some(program) => self.add("/usr/bin/objcopy".as_ref(), &program),
+            None => {
+                self.absent.push(assembler.with_file_name("objcopy"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Distributions change clang's defaults (position independence, for one) by configuration files.
+    fn add_clang_configuration(&mut self, clang: &Driver) -> Result<(), CreateError> {
+        let mut todo = clang.configuration_files()?;
+        let mut seen = BTreeSet::new();
+        while let Some(file) = todo.pop() {
+            if !seen.insert(file.clone()) {
+                continue;
+            }
+            let beside = clang
+                .real
+                .parent()
+                .filter(|folder| file.starts_with(folder));
+            let there = beside
+                .and_then(|folder| file.strip_prefix(folder).ok())
+                .map_or_else(|| normalise(&file), |name| Path::new("/usr/bin").join(name));
+            self.add(&there, &file)?;
+            let text = fs::read(&file).map_err(|source| CreateError::Missing {
+                path: file.clone(),
+                source,
+            })?;
+            for word in text.split(u8::is_ascii_whitespace) {
+                if let Some(included) = word.strip_prefix(b"@") {
+                    let folder = file.parent().unwrap_or(Path::new("/"));
+                    todo.push(folder.join(OsStr::from_bytes(included)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a file, and if it is a program or library, whatever that needs.
+    fn add(&mut self, there: &Path, here: &Path) -> Result<(), CreateError> {
+        if !self.place(there, here)? {
+            return Ok(());
+        }
+        let real = resolve(here)?;
+        let Some(elf) = self.libraries.headers(&real)? else {
+            return Ok(());
+        };
+        if let Some(loader) = &elf.interpreter {
+            self.loaders.extend(loader.file_name().map(OsStr::to_owned));
+            self.place(&normalise(loader), loader)?;
+        }
+        let home = self.libraries.home(elf.abi, elf.interpreter.as_deref());
+        let mut todo = VecDeque::from([Object {
+            here: real,
+            there: there.to_owned(),
+            elf,
+            inherited: Vec::new(),
+            home,
+        }]);
+        while let Some(object) = todo.pop_front() {
+            for name in &object.elf.needed {
+                let name = OsString::from_vec(name.clone());
+                if let Some(library) = self.add_library(&object, &name)? {
+                    todo.push_back(library);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Places one library; the result is what its own needs have to be followed for, `None` if that was done.
+    fn add_library(&mut self, user: &Object, name: &OsStr) -> Result<Option<Object>, CreateError> {
+        let is_loader = self.loaders.contains(name);
+        if is_loader || is_musl_itself(user, name) {
+            return Ok(None);
+        }
+        let mut lists = vec![(
+            user.elf.rpath.clone(),
+            folder_of(&user.here),
+            folder_of(&user.there),
+        )];
+        lists.extend(user.inherited.iter().cloned());
+        let inherited = lists.clone();
+        lists.push((
+            user.elf.runpath.clone(),
+            folder_of(&user.here),
+            folder_of(&user.there),
+        ));
+        let mut folders = Vec::new();
+        let mut found = None;
+        for (list, origin_here, origin_there) in &lists {
+            let here = expand(list, origin_here);
+            let there = expand(list, origin_there);
+            for (here, there) in here.into_iter().zip(there) {
+                let there = normalise(&there);
+                folders.push(there.clone());
+                let candidate = here.join(name);
+                if found.is_none() && self.libraries.fits(&candidate, user.elf.abi) {
+                    found = Some((candidate, there));
+                }
+            }
+        }
+        folders.push(user.home.clone());
+        let (here, folder) = match found {
+            Some(found) => found,
+            None => {
+                let here = self.libraries.find(name, user.elf.abi);
+                let here = here.ok_or_else(|| CreateError::NoLibrary {
+                    library: name.to_string_lossy().into_owned(),
+                    needed_by: user.here.clone(),
+                })?;
+                (here, user.home.clone())
+            }
+        };
+        let source = resolve(&here)?;
+        let present = folders
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|path| self.items.get(path.as_os_str()) == Some(&Some(source.clone())));
+        self.uses.push(Use {
+            needed_by: user.here.clone(),
+            library: name.to_owned(),
+            folders,
+            source,
+        });
+        let there = folder.join(name);
+        if present.is_some() || !self.place(&there, &here)? {
+            return Ok(None);
+        }
+        let elf = self.libraries.headers(&here)?;
+        Ok(elf.map(|elf| Object {
+            here,
+            there,
+            elf,
+            inherited,
+            home: user.home.clone(),
+        }))
+    }
+
+    /// Notes one file. `false` if it was noted before.
+    fn place(&mut self, there: &Path, here: &Path) -> Result<bool, CreateError> {
+        let source = resolve(here)?;
+        if source != here {
+            self.links.insert(here.to_owned(), source.clone());
+        }
+        match self.items.get(there.as_os_str()) {
+            None => {
+                self.items
+                    .insert(there.as_os_str().to_owned(), Some(source));
+                Ok(true)
+            }
+            Some(Some(first)) if *first != source => Err(CreateError::Conflict {
+                place: there.to_owned(),
+                first: first.clone(),
+                second: source,
+            }),
+            Some(_) => Ok(false),
+        }
+    }
+}
+
+/// The file behind symbolic links, which must be a regular one.
+fn resolve(path: &Path) -> Result<PathBuf, CreateError> {
+    let missing = |source| CreateError::Missing {
+        path: path.to_owned(),
+        source,
+    };
+    let real = path.canonicalize().map_err(missing)?;
+    if fs::metadata(&real).map_err(missing)?.is_file() {
+        Ok(real)
+    } else {
+        Err(CreateError::NotAFile(path.to_owned()))
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+/// musl's loader is its C library too, under whatever name it is asked for.
+fn is_musl_itself(user: &Object, name: &OsStr) -> bool {
+    let loader = user.elf.interpreter.as_deref().and_then(Path::file_name);
+    name.as_bytes().starts_with(b"libc.musl-")
+        || (name == "libc.so"
+            && loader.is_some_and(|loader| loader.as_bytes().starts_with(b"ld-musl")))
+}
