@@ -112,11 +112,11 @@ impl Connection {
         if self.broken {
             return Err(self.send_error(name, Errno::PIPE.into()));
         }
-        if let Err(error) = self.inbox.session_mut().send(message) {
+        let mut output = Vec::new();
+        if let Err(error) = message.encode(self.version, &mut output) {
             let peer = self.peer.clone();
             return Err(NetError::Encode { peer, error });
         }
-        let output = std::mem::take(self.inbox.session_mut().output());
         let result = self.write_out(&output, name);
         self.broken = result.is_err();
         result

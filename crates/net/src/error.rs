@@ -155,6 +155,7 @@ fn what_to_do(error: &io::Error) -> &'static str {
             "another program uses it: stop that program or choose another port with -p"
         }
         io::ErrorKind::PermissionDenied => "ports below 1024 need root; choose another with -p",
+        io::ErrorKind::NotFound => "`ip address` lists the interfaces of this machine",
         io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
         _ => "choose another port with -p",
     }

@@ -1,0 +1,56 @@
+//! Accepting.
+
+use gelato_net::listener::{Listener, Retry};
+use gelato_net::{Limits, NetError, Peer, stream};
+use gelato_wire::Message;
+
+use crate::common::{LONG, runtime};
+
+#[test]
+fn reachability_tests_are_no_events() {
+    runtime().block_on(async {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut listener = Listener::bind_tcp(any, Retry::NEVER).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..20 {
+            drop(std::net::TcpStream::connect(address).unwrap());
+        }
+        let client = tokio::spawn(async move {
+            let connected = stream::Connection::connect_tcp(address, Limits::default()).await;
+            connected.unwrap().send(&Message::End).await.unwrap();
+        });
+        let mut probes = 0;
+        loop {
+            let socket = listener.accept().await;
+            match stream::Connection::accept(socket, Limits::default()).await {
+                Ok(mut connection) => {
+                    let message = connection.receive(Some(LONG), "it").await.unwrap();
+                    assert_eq!(message, Message::End);
+                    break;
+                }
+                Err(NetError::NeverSpoke { .. }) => probes += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(probes, 20);
+        client.await.unwrap();
+    });
+}
+
+#[test]
+fn a_local_client_is_known_by_its_process() {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let mut listener = Listener::bind_unix(&path).unwrap();
+        let server = async {
+            let socket = listener.accept().await;
+            stream::Connection::accept(socket, Limits::default()).await
+        };
+        let client = stream::Connection::connect_unix(&path, Limits::default());
+        let (server, client) = tokio::join!(server, client);
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(*server.unwrap().peer(), Peer::Local { pid: Some(pid) });
+        assert_eq!(*client.unwrap().peer(), Peer::Socket(path));
+    });
+}
