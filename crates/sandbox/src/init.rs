@@ -194,9 +194,20 @@ fn prepare(
 
 /// Every signal to its default, none blocked: the caller's dispositions survive an exec otherwise.
 fn reset_signals() {
+    // The kernel's `struct sigaction`, all zero: SIG_DFL, no flags, no mask. Larger than it is on any architecture.
+    let default = [0u64; 8];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL installs no handler. The two signals that cannot be changed and the C library's own say EINVAL.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // The C library's function refuses the two signals it uses itself, and a parent may have left them ignored.
+        // SAFETY: the structure outlives the call and installs no handler. Signals that cannot be changed say EINVAL.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                8usize,
+            )
+        };
     }
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset fills the set in before sigprocmask reads it; this process has one thread.

@@ -300,7 +300,7 @@ fn restrict_one(mount: &OwnedFd, flags: MountAttrFlags) -> rustix::io::Result<()
 
 /// Linux 5.12, and not withheld by a system call filter.
 fn can_set_attributes() -> bool {
-    set_attributes(None, MountAttrFlags::empty(), libc::AT_EMPTY_PATH) == Err(Errno::BADF)
+    set_attributes(None, READ_ONLY, libc::AT_EMPTY_PATH) == Err(Errno::BADF)
 }
 
 /// `mount_setattr`, which rustix lacks; without a mount it only tells whether the call exists.
@@ -388,6 +388,6 @@ fn remount(mount: &OwnedFd, flags: MountAttrFlags) -> rustix::io::Result<()> {
             wanted |= flag;
         }
     }
-    fchdir(mount)?;
-    mount_remount(".", wanted, c"")
+    // Through the host's `/proc`, because a file cannot be a working directory and a path could be a link.
+    mount_remount(format!("/proc/self/fd/{}", mount.as_raw_fd()), wanted, c"")
 }

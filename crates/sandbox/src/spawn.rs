@@ -15,6 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::fs::{Gid, Uid, fchown};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -77,6 +78,13 @@ impl Jailer {
         let (stdin_read, stdin) = pipe()?;
         let (stdout, stdout_write) = pipe()?;
         let (stderr, stderr_write) = pipe()?;
+        if let (Some(Identity { uid, gid }), true) = (recipe.identity, identity::is_root()) {
+            // So that the job may open its own streams again, as `/dev/stdout`.
+            for pipe in [&stdin_read, &stdout_write, &stderr_write] {
+                let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+                fchown(pipe, owner.0, owner.1).map_err(|errno| failed(errno.into()))?;
+            }
+        }
         let (socket, jail_socket) = UnixStream::pair().map_err(failed)?;
         let child = Command::new(&self.program)
             .args(&self.arguments)
