@@ -153,7 +153,7 @@ pub fn same(ours: &Files, local: &Files) -> Result<()> {
 /// A C source whose compilation with `-O2` takes a second or more, so that things can happen in the middle.
 pub fn slow_source() -> String {
     let mut text = String::from("#include <math.h>\n");
-    for number in 0..260 {
+    for number in 0..120 {
         text.push_str(&format!(
             "double f{number}(double *a, int n) {{\n  double s = {number};\n  for (int i = 1; i < n; i++) \
              {{ s += a[i] * sin(a[i - 1]) + {number}; if (s > a[i]) s /= 3; else a[i] = s * {number}; }}\n  \

@@ -1,8 +1,8 @@
 //! A cluster of real processes: a scheduler, a submitter and workers, each of either flavour.
 //!
 //! [`Builder::start`] returns when every daemon is logged in and may get jobs. [`Cluster::shut_down`] ends everything in
-//! order and says what was left behind; dropping a cluster ends everything without asking and, if a test is panicking,
-//! shows the end of every log.
+//! order and says what was left behind; dropping a cluster without that, as a failing test does, ends everything by force
+//! and shows the end of every log.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -149,19 +149,34 @@ impl Builder {
     /// # Errors
     /// Programs are missing, do not start, or do not find each other in time.
     pub fn start(self) -> Result<Cluster> {
-        let mut cluster = Cluster::prepare(&self)?;
-        if let Some(flavour) = self.scheduler {
-            cluster.start_scheduler(flavour)?;
-        }
-        for index in 0..self.daemons.len() {
-            cluster.start_daemon(index)?;
-        }
+        let mut cluster = self.launch()?;
         if self.scheduler.is_some() {
             cluster.wait_ready()?;
         } else {
             for daemon in &cluster.daemons {
                 daemon.log.wait_for("Netnames:", LOGIN)?;
             }
+        }
+        Ok(cluster)
+    }
+
+    /// Starts everything and waits until every daemon is logged in, however busy this machine is.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub fn start_logged_in(self) -> Result<Cluster> {
+        let mut cluster = self.launch()?;
+        cluster.wait_listed("all daemons to log in", u32::MAX)?;
+        Ok(cluster)
+    }
+
+    fn launch(&self) -> Result<Cluster> {
+        let mut cluster = Cluster::prepare(self)?;
+        if let Some(flavour) = self.scheduler {
+            cluster.start_scheduler(flavour)?;
+        }
+        for index in 0..self.daemons.len() {
+            cluster.start_daemon(index)?;
         }
         Ok(cluster)
     }
@@ -210,6 +225,11 @@ impl Daemon {
             .count("Remote compilation completed with exit code 0")
     }
 
+    /// Port it takes jobs at.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Folder of its environments.
     pub fn base_dir(&self) -> PathBuf {
         self.host.folder.join("envs")
@@ -218,7 +238,7 @@ impl Daemon {
     /// Its socket for wrappers.
     pub fn socket(&self) -> PathBuf {
         match (&self.host.place, self.host.run_as) {
-            (Place::Loopback, _) => self.host.folder.join("socket"),
+            (Place::Loopback, _) => self.host.folder.join("run/icecc/socket"),
             (Place::Namespace(_), RunAs::Caller) => {
                 self.host.folder.join("run/icecc/iceccd.socket")
             }
@@ -409,19 +429,30 @@ impl Cluster {
     /// # Errors
     /// Not in time; the error says what the scheduler lists.
     pub fn wait_ready(&mut self) -> Result<()> {
+        self.wait_listed("all daemons to log in and report a load", 999)
+    }
+
+    fn wait_listed(&mut self, what: &str, most_load: u32) -> Result<()> {
         let mut control = self.control()?;
-        let wanted: Vec<&Daemon> = self
-            .daemons
-            .iter()
-            .filter(|daemon| daemon.process.is_some())
-            .collect();
         let mut last = Vec::new();
-        wait::until_ok(LOGIN, "all daemons to log in and report a load", || {
+        wait::until_ok(LOGIN, what, || {
             last = control.nodes()?;
-            let ready = wanted.iter().all(|daemon| {
-                last.iter()
-                    .any(|node| node.name == daemon.spec.name && node.load < 1000)
-            });
+            let mut ready = true;
+            for daemon in &mut self.daemons {
+                let Some(process) = &mut daemon.process else {
+                    continue;
+                };
+                if let Some(status) = process.ended()? {
+                    bail!(
+                        "daemon {} ended: {status}: {}",
+                        daemon.spec.name,
+                        process.stderr()
+                    );
+                }
+                ready &= last
+                    .iter()
+                    .any(|node| node.name == daemon.spec.name && node.load <= most_load);
+            }
             Ok(ready.then_some(()))
         })
         .with_context(|| format!("the scheduler lists {last:?}"))
@@ -647,7 +678,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if std::thread::panicking() && !self.down {
+        if !self.down {
             self.show_logs();
         }
         self.end();

@@ -88,10 +88,13 @@ impl Host {
         for part in ["", "run", "run/icecc", "tmp", "home", "envs"] {
             let folder = self.folder.join(part);
             fs::create_dir_all(&folder)?;
-            fs::set_permissions(
-                &folder,
-                Permissions::from_mode(if part == "tmp" { 0o1777 } else { 0o755 }),
-            )?;
+            let mode = match part {
+                "tmp" => 0o1777,
+                // Where daemons that dropped their rights make sockets.
+                "run/icecc" => 0o777,
+                _ => 0o755,
+            };
+            fs::set_permissions(&folder, Permissions::from_mode(mode))?;
             self.give(&folder)?;
         }
         // An unchanging copy: from its counters every share of processor time comes out as idle.
@@ -280,6 +283,17 @@ impl Task {
     #[must_use]
     pub fn args<T: Into<OsString>>(mut self, words: impl IntoIterator<Item = T>) -> Task {
         self.args.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// Has `program OPTIONS FIRST` run the command instead: its words come after `first`.
+    #[must_use]
+    pub fn inside(mut self, program: &str, options: &[&str], first: &Path) -> Task {
+        let mut words: Vec<OsString> = options.iter().map(Into::into).collect();
+        words.push(first.into());
+        words.push(std::mem::replace(&mut self.program, program.into()));
+        words.append(&mut self.args);
+        self.args = words;
         self
     }
 
