@@ -323,6 +323,9 @@ impl Message {
     }
 
     /// Reads a frame without its length word: type, fields, and nothing after them.
+    ///
+    /// Icecream takes a missing last number for 0 as long as nothing has arrived behind it. That hangs
+    /// on timing and nobody sends such messages; here they are too short like any other.
     pub fn decode(version: ProtocolVersion, frame: &[u8]) -> Result<Message, DecodeError> {
         Self::decode_numbered(version, frame, |number| number)
     }
