@@ -134,28 +134,7 @@ impl Connection {
         silence: Duration,
         waiting_for: &'static str,
     ) -> Result<Message, NetError> {
-        let mut deadline = Instant::now().checked_add(silence);
-        loop {
-            if let Some(message) = self.decode()? {
-                return Ok(message);
-            }
-            match self.read()? {
-                Progress::Some => deadline = Instant::now().checked_add(silence),
-                Progress::End => return Err(self.inbox.end_error(&self.peer, waiting_for)),
-                Progress::None => {
-                    if !wait(&self.socket, PollFlags::IN, deadline)
-                        .map_err(|error| self.receive_error(waiting_for, error))?
-                        .is_ready()
-                    {
-                        return Err(NetError::TimedOut {
-                            peer: self.peer.clone(),
-                            waiting_for,
-                            after: silence,
-                        });
-                    }
-                }
-            }
-        }
+        self.receive_before(None, silence, waiting_for)
     }
 
     /// A message that is there already, without waiting. `None` also after the end of the
@@ -179,8 +158,7 @@ impl Connection {
     pub fn last_words(&mut self, limit: Duration) -> Option<String> {
         let deadline = Instant::now().checked_add(limit)?;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.receive(left, "the reason") {
+            match self.receive_before(Some(deadline), limit, "the reason") {
                 Ok(Message::StatusText(status)) => {
                     return Some(status.text.to_string_lossy().into_owned());
                 }
@@ -211,6 +189,42 @@ impl Connection {
         };
         connection.exchange_versions()?;
         Ok(connection)
+    }
+
+    /// [`receive`](Self::receive), but not beyond a moment however often bytes arrive.
+    fn receive_before(
+        &mut self,
+        end: Option<Instant>,
+        silence: Duration,
+        waiting_for: &'static str,
+    ) -> Result<Message, NetError> {
+        let next_deadline = || match (Instant::now().checked_add(silence), end) {
+            (Some(deadline), Some(end)) => Some(deadline.min(end)),
+            (deadline, end) => deadline.or(end),
+        };
+        let mut deadline = next_deadline();
+        loop {
+            if let Some(message) = self.decode()? {
+                return Ok(message);
+            }
+            let timed_out = match self.read()? {
+                Progress::Some => {
+                    deadline = next_deadline();
+                    end.is_some_and(|end| Instant::now() >= end)
+                }
+                Progress::End => return Err(self.inbox.end_error(&self.peer, waiting_for)),
+                Progress::None => !wait(&self.socket, PollFlags::IN, deadline)
+                    .map_err(|error| self.receive_error(waiting_for, error))?
+                    .is_ready(),
+            };
+            if timed_out {
+                return Err(NetError::TimedOut {
+                    peer: self.peer.clone(),
+                    waiting_for,
+                    after: silence,
+                });
+            }
+        }
     }
 
     fn exchange_versions(&mut self) -> Result<(), NetError> {

@@ -143,9 +143,15 @@ impl NetError {
         matches!(self, NetError::Closed { .. } | NetError::NeverSpoke { .. })
     }
 
-    /// Whether a limit of ours ran out.
+    /// Whether a limit ran out: one of ours, or the system's own for data the peer does not take.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, NetError::TimedOut { .. } | NetError::Stalled { .. })
+        match self {
+            NetError::TimedOut { .. } | NetError::Stalled { .. } => true,
+            NetError::Connect { error, .. }
+            | NetError::Receive { error, .. }
+            | NetError::Send { error, .. } => error.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
     }
 }
 

@@ -9,7 +9,9 @@ pub struct Limits {
     pub connect: Duration,
     /// For the whole version exchange.
     pub handshake: Duration,
-    /// While sending: time without a single byte being taken by the peer.
+    /// While sending: time without a single byte being taken by the peer. Over TCP the system itself
+    /// ends such a connection after about 9 s ([`USER_TIMEOUT_MS`](crate::options::USER_TIMEOUT_MS)),
+    /// if the peer's buffer is full: whoever receives must not stop reading for longer than that.
     pub stall: Duration,
     /// Bytes handed to the system in one write.
     pub largest_write: usize,

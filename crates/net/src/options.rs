@@ -16,7 +16,8 @@ pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(27);
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 /// Unanswered probes that end the connection.
 pub const KEEPALIVE_PROBES: u32 = 3;
-/// How long sent data may stay unacknowledged, in milliseconds.
+/// How long sent data may stay unacknowledged, in milliseconds. Data that cannot be sent because the
+/// peer does not read counts as well, so a receiver that pauses for longer loses its connection.
 pub const USER_TIMEOUT_MS: u32 = 9000;
 /// Send buffer towards and of monitors, in bytes.
 pub const MONITOR_SEND_BUFFER: usize = 65536;

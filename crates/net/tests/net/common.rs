@@ -146,6 +146,14 @@ impl Raw {
         }
     }
 
+    /// False when the other end has closed.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Raw::Tcp(stream) => stream.write_all(bytes).is_ok(),
+            Raw::Unix(stream) => stream.write_all(bytes).is_ok(),
+        }
+    }
+
     pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         match self {
@@ -281,10 +289,10 @@ impl Connection {
         }
     }
 
-    pub(crate) fn last_words(&mut self) -> Option<String> {
+    pub(crate) fn last_words(&mut self, limit: Duration) -> Option<String> {
         match self {
-            Self::Blocking(connection) => connection.last_words(LONG),
-            Self::Stream(runtime, connection) => runtime.block_on(connection.last_words(LONG)),
+            Self::Blocking(connection) => connection.last_words(limit),
+            Self::Stream(runtime, connection) => runtime.block_on(connection.last_words(limit)),
         }
     }
 }

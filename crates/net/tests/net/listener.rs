@@ -1,10 +1,15 @@
 //! Accepting.
 
+use std::fs::File;
+use std::process::Command;
+
 use gelato_net::listener::{Listener, Retry};
 use gelato_net::{Limits, NetError, Peer, stream};
 use gelato_wire::Message;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::time::timeout;
 
-use crate::common::{LONG, runtime};
+use crate::common::{LONG, SHORT, runtime};
 
 #[test]
 fn reachability_tests_are_no_events() {
@@ -52,5 +57,47 @@ fn a_local_client_is_known_by_its_process() {
         let pid = i32::try_from(std::process::id()).unwrap();
         assert_eq!(*server.unwrap().peer(), Peer::Local { pid: Some(pid) });
         assert_eq!(*client.unwrap().peer(), Peer::Socket(path));
+    });
+}
+
+/// In a process of its own, since the limit concerns all of it.
+#[test]
+fn running_out_of_descriptors_is_survived() {
+    const VARIABLE: &str = "GELATO_NET_TEST_FEW_DESCRIPTORS";
+    if std::env::var_os(VARIABLE).is_some() {
+        return run_out_of_descriptors();
+    }
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "listener::running_out_of_descriptors_is_survived",
+        ])
+        .env(VARIABLE, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+fn run_out_of_descriptors() {
+    runtime().block_on(async {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut listener = Listener::bind_tcp(any, Retry::NEVER).await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let limit = Rlimit {
+            current: Some(64),
+            ..getrlimit(Resource::Nofile)
+        };
+        setrlimit(Resource::Nofile, limit).unwrap();
+        let hoard: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+        assert!(!hoard.is_empty());
+        assert!(timeout(SHORT, listener.accept()).await.is_err());
+        drop(hoard);
+        let socket = timeout(LONG, listener.accept()).await.unwrap();
+        let expected = Peer::Address(client.local_addr().unwrap());
+        assert_eq!(socket.peer().unwrap(), expected);
     });
 }

@@ -41,3 +41,18 @@ fn both_ends_have_them() {
         );
     }
 }
+
+#[test]
+fn a_monitor_gathers_its_output() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    sockopt::set_tcp_nodelay(&socket, true).unwrap();
+    gelato_net::options::set_for_monitor(&socket);
+    assert!(!sockopt::tcp_nodelay(&socket).unwrap());
+    assert!(!sockopt::tcp_cork(&socket).unwrap());
+    // The system doubles it for its own needs.
+    assert_eq!(
+        sockopt::socket_send_buffer_size(&socket).unwrap(),
+        2 * 65536
+    );
+}

@@ -301,9 +301,29 @@ fn the_reason_can_be_read_after_a_failed_write() {
                     ),
                     _ => panic!("{case:?}: {error}"),
                 }
-                assert_eq!(ours.last_words().as_deref(), Some("rrrrr"), "{case:?}");
-                assert_eq!(ours.last_words(), None, "{case:?}");
+                assert_eq!(ours.last_words(LONG).as_deref(), Some("rrrrr"), "{case:?}");
+                assert_eq!(ours.last_words(LONG), None, "{case:?}");
             },
+        );
+    }
+}
+
+#[test]
+fn a_peer_that_spells_its_last_words_slowly_does_not_keep_us() {
+    for case in Case::all() {
+        case.meet(
+            Limits::default(),
+            |peer| {
+                let mut peer = peer.shake_hands();
+                // A message that never ends, until we have left.
+                let start = frame(&text(1_000_000, b'r'));
+                peer.write(&start[..100]);
+                let mut byte = start[100..900_000].iter();
+                while let Some(&byte) = byte.next()
+                    && peer.try_write(&[byte])
+                {}
+            },
+            |ours| assert_eq!(ours.unwrap().last_words(SHORT), None, "{case:?}"),
         );
     }
 }
