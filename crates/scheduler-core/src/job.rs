@@ -88,29 +88,20 @@ impl Job {
 }
 
 /// A file name as monitors are shown it: the last three components, with the oddity of Icecream's own senders that a
-/// rooted name of two components keeps only the last.
+/// rooted name of one or two components keeps only the last.
 pub(crate) fn short_name(file: &Text) -> Text {
     let bytes = file.as_bytes();
-    let mut slashes = bytes
-        .iter()
-        .enumerate()
+    let slashes: Vec<usize> = (0..bytes.len())
         .rev()
-        .filter(|(_, byte)| **byte == b'/')
-        .map(|(at, _)| at);
-    let (_, second, third) = (slashes.next(), slashes.next(), slashes.next());
-    let cut = match (second, third) {
-        (_, Some(third)) => third + 1,
-        (Some(0), None) => match bytes.iter().rposition(|byte| *byte == b'/') {
-            Some(last) => last + 1,
-            None => 0,
-        },
-        _ => 0,
+        .filter(|at| bytes[*at] == b'/')
+        .take(3)
+        .collect();
+    let cut = match slashes[..] {
+        [_, _, third] => third + 1,
+        [last, 0] | [last @ 0] => last + 1,
+        _ => return file.clone(),
     };
-    if cut == 0 {
-        file.clone()
-    } else {
-        Text::from(&bytes[cut..])
-    }
+    Text::from(&bytes[cut..])
 }
 
 #[cfg(test)]
@@ -123,7 +114,7 @@ mod tests {
         assert_eq!(cut("/a/b/c/d/x.cpp"), "c/d/x.cpp");
         assert_eq!(cut("/tmp/lib.so"), "lib.so");
         assert_eq!(cut("/a/b/x.cpp"), "a/b/x.cpp");
-        assert_eq!(cut("/a"), "/a");
+        assert_eq!(cut("/a"), "a");
         assert_eq!(cut("a/b/c"), "a/b/c");
         assert_eq!(cut("x.c"), "x.c");
         assert_eq!(cut(""), "");

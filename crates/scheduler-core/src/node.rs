@@ -210,8 +210,8 @@ impl Node {
         self.reach.failures == 0
     }
 
-    /// The name or address an operator or a preferred host may use.
-    pub(crate) fn answers_to(&self, host: &[u8]) -> bool {
+    /// Whether this is its name or address, as an operator or a preferred host may give it.
+    pub fn answers_to(&self, host: &[u8]) -> bool {
         self.name.as_bytes() == host || self.has_address(host)
     }
 

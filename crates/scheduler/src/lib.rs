@@ -1,1 +1,31 @@
-//! placeholder
+//! The scheduler: sockets, timers and the control port around [`gelato_scheduler_core`].
+//!
+//! - [`config`], [`error`]: what the caller chooses, and why it cannot be had
+//! - `hub`: the one task that owns the core; everything else only sends it what was read and takes what is to be sent
+//! - `links`: accepting, and the two tasks of each connection
+//! - `outbox`: what waits to be written to one peer, bounded
+//! - `translate`: messages to events, actions to messages
+//! - `stats_text`, `notes`: the texts monitors and logs get
+//! - `control`: the text port
+//! - `reach`: whether a daemon can be connected to
+//! - `election`: other schedulers on the network
+//!
+//! No peer can delay another: readers wait for the hub, the hub waits for nobody.
+
+pub mod config;
+mod control;
+mod election;
+pub mod error;
+mod hub;
+mod links;
+mod notes;
+mod outbox;
+mod reach;
+mod server;
+mod stats_text;
+mod translate;
+
+pub use config::Config;
+pub use error::SchedulerError;
+pub use gelato_scheduler_core::Algorithm;
+pub use server::{Scheduler, run};

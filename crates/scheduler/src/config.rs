@@ -1,0 +1,58 @@
+//! What the caller chooses. Plain data; command lines are read elsewhere.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gelato_net::discovery::{DEFAULT_NETNAME, Reach, SCHEDULER_PORT};
+use gelato_scheduler_core as core;
+
+/// One scheduler.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The network it serves.
+    pub netname: String,
+    /// TCP and UDP port; the control port is the next one. 0: any free ones.
+    pub port: u16,
+    /// Accept only at the first IPv4 address of this interface.
+    pub interface: Option<String>,
+    /// Where it is found and announces itself.
+    pub reach: Reach,
+    /// Ports it announces itself to; its own if there are none.
+    pub announce_to: Vec<u16>,
+    /// When it says it started, Unix time in seconds: the oldest scheduler of a network wins.
+    pub start_time: u64,
+    /// Keep all connections when a better scheduler announces itself.
+    pub persistent_clients: bool,
+    /// Who may use the control port.
+    pub control: ControlAccess,
+    /// How decisions are made.
+    pub core: core::Config,
+}
+
+/// Who may use the control port. This machine always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ControlAccess {
+    /// Others may read, not change.
+    #[default]
+    Read,
+    /// Others may do everything.
+    Open,
+    /// Others may do nothing.
+    Local,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Config {
+            netname: DEFAULT_NETNAME.to_owned(),
+            port: SCHEDULER_PORT,
+            interface: None,
+            reach: Reach::Everywhere,
+            announce_to: Vec::new(),
+            start_time: now.map_or(0, |since| since.as_secs()),
+            persistent_clients: false,
+            control: ControlAccess::default(),
+            core: core::Config::default(),
+        }
+    }
+}

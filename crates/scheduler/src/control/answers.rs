@@ -1,0 +1,161 @@
+//! What the text port answers. The old commands answer byte for byte as Icecream's do.
+
+use std::time::Duration;
+
+use gelato_scheduler_core::{Core, Job, JobId, Node, State, Time};
+use gelato_wire::ByteString;
+use gelato_wire::control::{
+    self, Command, Greeting, HELP, HostLine, JobLine, JobState, WHICH_HOST,
+};
+
+use crate::server::release;
+use crate::translate::bytes;
+
+/// What a new connection is told.
+pub(crate) fn greeting(core: &Core, uptime: Duration) -> Vec<u8> {
+    let mut text = Vec::new();
+    Greeting {
+        release: release().to_owned(),
+        uptime: uptime.as_secs(),
+        hosts: core.nodes().count(),
+        jobs: core.job_count(),
+        total: core.last_job(),
+    }
+    .write(&mut text);
+    text
+}
+
+/// The answer to a command that changes nothing.
+pub(crate) fn reading(core: &Core, command: &Command, now: Time) -> Vec<u8> {
+    let mut text = Vec::new();
+    match command {
+        Command::ListCs => {
+            for node in core.nodes() {
+                host_line(node, now).write(&mut text);
+                for job in node.jobs().filter_map(|job| core.job(job)) {
+                    job_line(core, job).write_below_host(&mut text);
+                }
+            }
+        }
+        Command::ListJobs => {
+            for job in core.jobs() {
+                job_line(core, job).write(&mut text);
+            }
+        }
+        Command::ListBlocks => {
+            for host in core.blocked() {
+                control::blocked(&mut text, &host.to_string());
+            }
+        }
+        Command::Help => text.extend_from_slice(HELP.as_bytes()),
+        Command::Other {
+            word,
+            arguments,
+            line,
+        } => match (word.as_str(), &arguments[..]) {
+            ("why", [job]) => text.extend_from_slice(why(core, job, now).as_bytes()),
+            ("why", _) => text.extend_from_slice(b"401 Sure. But which job?\n"),
+            _ => control::invalid(&mut text, line),
+        },
+        // Answered by the hub or the connection.
+        Command::RemoveCs(_)
+        | Command::BlockCs(_)
+        | Command::UnblockCs(_)
+        | Command::Internals(_)
+        | Command::Quit => {}
+    }
+    text
+}
+
+/// The answer to `unblockcs`.
+pub(crate) fn unblocked(hosts: &[String]) -> Vec<u8> {
+    if hosts.is_empty() {
+        WHICH_HOST.as_bytes().to_vec()
+    } else {
+        Vec::new()
+    }
+}
+
+/// The answer to a changing command from elsewhere.
+pub(crate) fn not_allowed() -> Vec<u8> {
+    b"403 Only from the scheduler's own machine, unless it was started with --control-open.\n"
+        .to_vec()
+}
+
+/// All that another machine is told with `--control-local`.
+pub(crate) fn not_for_others() -> Vec<u8> {
+    b"403 Only from the scheduler's own machine: it was started with --control-local.\n".to_vec()
+}
+
+fn host_line(node: &Node, now: Time) -> HostLine {
+    HostLine {
+        name: bytes(node.name()),
+        address: node.address().to_string(),
+        port: node.port(),
+        platform: bytes(node.platform()),
+        speed: f64::from(node.speed()),
+        jobs: usize::try_from(node.occupied()).unwrap_or(usize::MAX),
+        max_jobs: node.shown_slots(),
+        load: node.load(),
+        installing_since: node
+            .installing_since()
+            .map(|since| now.seconds_since(since)),
+    }
+}
+
+fn job_line(core: &Core, job: &Job) -> JobLine {
+    let name = |node: Option<&Node>| node.map(|node| bytes(node.name()));
+    JobLine {
+        id: job.id().0,
+        state: match job.state() {
+            State::Queued => JobState::Pending,
+            State::Placed { .. } => JobState::WaitingForClient,
+            State::Compiling { .. } => JobState::Compiling,
+        },
+        submitter: name(core.node(job.submitter())).unwrap_or_default(),
+        worker: job.worker().and_then(|worker| name(core.node(worker))),
+        file: ByteString::from_bytes(job.file().as_bytes()),
+    }
+}
+
+/// Why a job went where it went, or why it waits.
+fn why(core: &Core, job: &str, now: Time) -> String {
+    let Ok(number) = job.parse().map(JobId) else {
+        return "401 Sure. But which job?\n".to_owned();
+    };
+    let name = |node| match core.node(node) {
+        Some(node) => node.name().to_string(),
+        None => format!("a host that left ({node})"),
+    };
+    if let Some(decision) = core.decision(number) {
+        let mut text = format!(
+            " {number} on:{} because: {} ({} of {} hosts could take it)\n",
+            name(decision.worker),
+            decision.why,
+            decision.eligible,
+            decision.nodes
+        );
+        for candidate in &decision.candidates {
+            text += &format!(
+                "   {} expected={:.0}ms{}{}\n",
+                name(candidate.node),
+                candidate.expected_ms,
+                if candidate.free { "" } else { " full" },
+                if candidate.installed {
+                    ""
+                } else {
+                    " toolchain missing"
+                }
+            );
+        }
+        return text;
+    }
+    if core.job(number).is_none() {
+        return format!(" {number} is not known, or too long ago\n");
+    }
+    let mut text = format!(" {number} waits\n");
+    for (node, obstacle) in core.obstacles(number, now) {
+        text += &format!("   {}: {obstacle}\n", name(node));
+    }
+    text
+}

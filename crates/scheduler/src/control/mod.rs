@@ -1,0 +1,139 @@
+//! The text port: one task per connection, which reads lines, asks the hub, and writes its answers.
+
+pub(crate) mod answers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gelato_net::listener::Listener;
+use gelato_net::options::{self, Side};
+use gelato_net::stream::Socket;
+use gelato_wire::control::{Command, DONE, GOOD_BYE, Lines};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::ControlAccess;
+use crate::hub::{Answer, Input};
+
+/// How long a connection may be idle.
+const IDLE: Duration = Duration::from_secs(36);
+/// How long a peer has to take an answer.
+const WRITE: Duration = Duration::from_secs(30);
+/// How long daemons have to describe themselves, all together.
+const INTERNALS: Duration = Duration::from_secs(3);
+/// Connections at a time.
+const CONNECTIONS: usize = 64;
+
+/// Accepts for ever.
+pub(crate) async fn accept(
+    mut listener: Listener,
+    hub: mpsc::Sender<Input>,
+    access: ControlAccess,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Socket::Tcp(stream) = listener.accept().await else {
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!("closing a control connection: {CONNECTIONS} others are open");
+            continue;
+        };
+        let hub = hub.clone();
+        tokio::spawn(async move {
+            options::set_for_messages(&stream, Side::Accepting);
+            // The peer may leave at any moment; there is nobody to tell.
+            let _ = serve(stream, &hub, access).await;
+            drop(place);
+        });
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    hub: &mpsc::Sender<Input>,
+    access: ControlAccess,
+) -> Result<(), Gone> {
+    let local = is_local(stream.peer_addr()?, stream.local_addr()?);
+    if access == ControlAccess::Local && !local {
+        return write(&mut stream, &answers::not_for_others()).await;
+    }
+    let may_change = local || access == ControlAccess::Open;
+    let greeting = ask(hub, |reply| Input::Greeting { reply }).await?;
+    write(&mut stream, &greeting).await?;
+    let mut lines = Lines::new();
+    let mut buffer = [0; 1024];
+    loop {
+        while let Some(line) = lines.next_line() {
+            let command = Command::parse(&line);
+            if command == Command::Quit {
+                return write(&mut stream, GOOD_BYE.as_bytes()).await;
+            }
+            let answer = ask(hub, |reply| Input::Command {
+                command,
+                may_change,
+                reply,
+            });
+            let text = complete(answer.await?).await;
+            write(&mut stream, &text).await?;
+        }
+        match timeout(IDLE, stream.read(&mut buffer)).await {
+            Err(_) => return write(&mut stream, GOOD_BYE.as_bytes()).await,
+            Ok(Ok(0)) => return Ok(()),
+            Ok(length) => {
+                let read = buffer.get(..length?).unwrap_or_default();
+                lines.receive(read).map_err(|error| {
+                    tracing::debug!("closing a control connection: {error}");
+                    Gone
+                })?;
+            }
+        }
+    }
+}
+
+/// The connection, or the scheduler, is no more.
+struct Gone;
+
+impl From<std::io::Error> for Gone {
+    fn from(_: std::io::Error) -> Self {
+        Gone
+    }
+}
+
+/// Waits for the daemons the answer needs.
+async fn complete(answer: Answer) -> Vec<u8> {
+    let mut text = answer.text;
+    let deadline = Instant::now() + INTERNALS;
+    for (name, reply) in answer.waiting {
+        match timeout_at(deadline, reply).await {
+            Ok(Ok(words)) => gelato_wire::control::internals(&mut text, &words),
+            _ => gelato_wire::control::not_reporting(&mut text, &name),
+        }
+    }
+    text.extend_from_slice(DONE.as_bytes());
+    text
+}
+
+async fn ask<T>(
+    hub: &mpsc::Sender<Input>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Input,
+) -> Result<T, Gone> {
+    let (sender, receiver) = oneshot::channel();
+    hub.send(question(sender)).await.map_err(|_| Gone)?;
+    receiver.await.map_err(|_| Gone)
+}
+
+async fn write(stream: &mut TcpStream, text: &[u8]) -> Result<(), Gone> {
+    match timeout(WRITE, stream.write_all(text)).await {
+        Ok(written) => Ok(written?),
+        Err(_) => Err(Gone),
+    }
+}
+
+/// Whether the other end is on this machine.
+fn is_local(peer: SocketAddr, own: SocketAddr) -> bool {
+    peer.ip().is_loopback() || peer.ip() == own.ip()
+}

@@ -1,0 +1,441 @@
+//! The one task that owns the core. It turns what it is sent into events, does what the core says, and never waits for
+//! anybody.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use gelato_scheduler_core::{
+    Action, Audience, Config, ConnectionId, Core, Dropped, Event, NodeId, Time,
+};
+use gelato_wire::control::Command;
+use gelato_wire::{ByteString, Message, ProtocolVersion, msg};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::control::answers;
+use crate::notes;
+use crate::outbox::{Batch, Outbox};
+use crate::reach;
+use crate::translate::{self, Said};
+
+/// What the tasks around the hub tell it.
+pub(crate) enum Input {
+    /// A daemon introduced itself.
+    Daemon {
+        arrival: Arrival,
+        login: Box<msg::Login>,
+    },
+    /// A monitor introduced itself.
+    Monitor { arrival: Arrival },
+    /// A daemon said something.
+    Message {
+        connection: ConnectionId,
+        message: Box<Message>,
+    },
+    /// A connection ended.
+    Closed { connection: ConnectionId },
+    /// Result of a reachability test.
+    Tested { node: NodeId, reachable: bool },
+    /// A command of the control port.
+    Command {
+        command: Command,
+        may_change: bool,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// A connection to the control port wants its greeting.
+    Greeting { reply: oneshot::Sender<Vec<u8>> },
+    /// A better scheduler is there: everybody is to go to it.
+    Superseded,
+}
+
+/// A connection that has just introduced itself.
+pub(crate) struct Arrival {
+    pub(crate) connection: ConnectionId,
+    pub(crate) address: IpAddr,
+    pub(crate) local_address: IpAddr,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) own_version: u32,
+    pub(crate) outbox: Outbox,
+}
+
+/// Answer to a control command.
+pub(crate) struct Answer {
+    /// What can be said at once.
+    pub(crate) text: Vec<u8>,
+    /// Daemons whose own words are to follow, in this order.
+    pub(crate) waiting: Vec<(ByteString, oneshot::Receiver<ByteString>)>,
+}
+
+/// See the module.
+pub(crate) struct Hub {
+    core: Core,
+    algorithm: gelato_scheduler_core::Algorithm,
+    started: Instant,
+    inputs: mpsc::Sender<Input>,
+    nodes: HashMap<NodeId, Link>,
+    node_of: HashMap<ConnectionId, NodeId>,
+    monitors: BTreeMap<ConnectionId, Outbox>,
+    /// The daemon whose login the core is looking at.
+    arriving: Option<Arrival>,
+    /// Events that follow from what was just done.
+    following: VecDeque<Event>,
+}
+
+/// A daemon's connection.
+struct Link {
+    connection: ConnectionId,
+    version: ProtocolVersion,
+    outbox: Outbox,
+    /// GET_INTERNALS sent and not yet answered.
+    asked: u32,
+    /// Who waits for the answer.
+    askers: Vec<oneshot::Sender<ByteString>>,
+}
+
+/// More questions for internals than this are not sent on to a daemon that answers none.
+const MOST_ASKED: u32 = 16;
+
+impl Hub {
+    pub(crate) fn new(config: Config, inputs: mpsc::Sender<Input>) -> Hub {
+        Hub {
+            algorithm: config.algorithm,
+            core: Core::new(config),
+            started: Instant::now(),
+            inputs,
+            nodes: HashMap::new(),
+            node_of: HashMap::new(),
+            monitors: BTreeMap::new(),
+            arriving: None,
+            following: VecDeque::new(),
+        }
+    }
+
+    /// Works until `shutdown` is ready, then says good-bye to everybody.
+    pub(crate) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let deadline = self.core.next_deadline().map(|at| self.instant(at));
+            let alarm = async {
+                match deadline {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                input = inputs.recv() => match input {
+                    Some(input) => self.take(input),
+                    None => break,
+                },
+                () = alarm => self.happen(Event::Tick),
+            }
+        }
+        self.happen(Event::Stop);
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Daemon { arrival, login } => {
+                let event = Event::Login(Box::new(translate::login(
+                    &login,
+                    arrival.version,
+                    arrival.own_version,
+                    arrival.connection,
+                    arrival.address,
+                    arrival.local_address,
+                )));
+                self.arriving = Some(arrival);
+                self.happen(event);
+                self.arriving = None;
+            }
+            Input::Monitor { arrival } => {
+                let connection = arrival.connection;
+                self.monitors.insert(connection, arrival.outbox);
+                self.happen(Event::MonitorJoined { connection });
+            }
+            Input::Message {
+                connection,
+                message,
+            } => {
+                if let Some(node) = self.node_of.get(&connection).copied() {
+                    self.hear(node, *message);
+                }
+            }
+            Input::Closed { connection } => {
+                self.monitors.remove(&connection);
+                if let Some(node) = self.node_of.get(&connection).copied() {
+                    self.unlink(node);
+                    self.happen(Event::Left { node });
+                }
+            }
+            Input::Tested { node, reachable } => {
+                self.happen(Event::Reachability { node, reachable });
+            }
+            Input::Command {
+                command,
+                may_change,
+                reply,
+            } => {
+                let answer = self.obey(command, may_change);
+                let _ = reply.send(answer);
+            }
+            Input::Greeting { reply } => {
+                let uptime = self.started.elapsed();
+                let _ = reply.send(answers::greeting(&self.core, uptime));
+            }
+            Input::Superseded => {
+                self.monitors.clear();
+                self.happen(Event::Drain);
+            }
+        }
+    }
+
+    fn hear(&mut self, node: NodeId, message: Message) {
+        let Some(link) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        let name = message.name();
+        match translate::said(node, link.version, message) {
+            Said::Event(event) => self.happen(*event),
+            Said::Internals(text) if link.asked > 0 => {
+                link.asked -= 1;
+                for asker in link.askers.drain(..) {
+                    let _ = asker.send(text.clone());
+                }
+            }
+            Said::Leaves => {
+                self.unlink(node);
+                self.happen(Event::Left { node });
+            }
+            Said::Internals(_) | Said::Unexpected => {
+                tracing::info!("Invalid message type arrived {name}");
+                self.unlink(node);
+                self.happen(Event::Left { node });
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.following.push_back(event);
+        while let Some(event) = self.following.pop_front() {
+            let now = self.now();
+            let actions = self.core.handle(now, event);
+            self.perform(actions);
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        let mut for_all = Vec::new();
+        let mut for_newcomer = Vec::new();
+        for action in actions {
+            match action {
+                Action::Accept { node, .. } => self.link(node),
+                Action::Refuse { reason, .. } => {
+                    if let Some(arrival) = self.arriving.take() {
+                        tracing::info!("refused a login from {}: {reason}", arrival.address);
+                    }
+                }
+                Action::Configure { node } => self.send(node, translate::configuration()),
+                Action::UseWorker { node, answer } => self.send(node, translate::use_cs(&answer)),
+                Action::CompileYourself { node, job, client } => self.send(
+                    node,
+                    Message::NoCs(msg::NoCs {
+                        job_id: job.0,
+                        client_id: client.0,
+                    }),
+                ),
+                Action::Ping { node } => {
+                    if let Some(node) = self.core.node(node) {
+                        tracing::debug!("send ping {}", node.name());
+                    }
+                    self.send(node, Message::Ping);
+                }
+                Action::TestReachability {
+                    node,
+                    address,
+                    port,
+                } => self.test(node, address, port),
+                Action::Disconnect { node, reason } => {
+                    self.unlink(node);
+                    report(&reason);
+                }
+                Action::Monitor { to, event } => match to {
+                    Audience::All if self.monitors.is_empty() => {}
+                    Audience::All => for_all.push(translate::for_monitors(&event)),
+                    Audience::One(monitor) => {
+                        for_newcomer.push((monitor, translate::for_monitors(&event)));
+                    }
+                },
+                Action::Note(note) => notes::log(&note, self.algorithm),
+            }
+        }
+        self.tell_newcomer(for_newcomer);
+        self.tell_monitors(for_all);
+    }
+
+    fn link(&mut self, node: NodeId) {
+        if let Some(arrival) = self.arriving.take() {
+            self.node_of.insert(arrival.connection, node);
+            self.nodes.insert(
+                node,
+                Link {
+                    connection: arrival.connection,
+                    version: arrival.version,
+                    outbox: arrival.outbox,
+                    asked: 0,
+                    askers: Vec::new(),
+                },
+            );
+        }
+    }
+
+    /// Forgets a daemon's connection. Its writer sends what is left and closes it.
+    fn unlink(&mut self, node: NodeId) {
+        if let Some(link) = self.nodes.remove(&node) {
+            self.node_of.remove(&link.connection);
+        }
+    }
+
+    fn send(&mut self, node: NodeId, message: Message) {
+        if let Some(link) = self.nodes.get(&node)
+            && link.outbox.send(message.into()).is_err()
+        {
+            tracing::warn!("node {node} does not read what it is sent, removing it");
+            self.unlink(node);
+            self.following.push_back(Event::Left { node });
+        }
+    }
+
+    fn tell_newcomer(&mut self, messages: Vec<(ConnectionId, Message)>) {
+        let Some((monitor, _)) = messages.first() else {
+            return;
+        };
+        if let Some(outbox) = self.monitors.get_mut(monitor) {
+            let messages = messages.into_iter().map(|(_, message)| message);
+            outbox.send_asked_for(Batch::new(messages.collect()));
+        }
+    }
+
+    fn tell_monitors(&mut self, messages: Vec<Message>) {
+        if messages.is_empty() {
+            return;
+        }
+        let batch = Batch::new(messages);
+        self.monitors.retain(|_, outbox| {
+            let fits = outbox.send(batch.clone()).is_ok();
+            if !fits {
+                tracing::debug!("monitor is blocking... removing");
+            }
+            fits
+        });
+    }
+
+    fn test(&self, node: NodeId, address: IpAddr, port: u32) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let reachable = reach::can_connect(address, port).await;
+            let _ = inputs.send(Input::Tested { node, reachable }).await;
+        });
+    }
+
+    fn obey(&mut self, command: Command, may_change: bool) -> Answer {
+        let mut waiting = Vec::new();
+        let text = match command {
+            Command::RemoveCs(_) | Command::BlockCs(_) | Command::UnblockCs(_) if !may_change => {
+                answers::not_allowed()
+            }
+            Command::RemoveCs(hosts) => self.drop_hosts(&hosts, |host| Event::Remove { host }),
+            Command::BlockCs(hosts) => self.drop_hosts(&hosts, |host| Event::Block { host }),
+            Command::UnblockCs(hosts) => {
+                for host in &hosts {
+                    let host = host.as_str().into();
+                    self.happen(Event::Unblock { host });
+                }
+                answers::unblocked(&hosts)
+            }
+            Command::Internals(hosts) => {
+                waiting = self.ask_internals(&hosts);
+                Vec::new()
+            }
+            reading => answers::reading(&self.core, &reading, self.now()),
+        };
+        Answer { text, waiting }
+    }
+
+    fn drop_hosts(
+        &mut self,
+        hosts: &[String],
+        event: impl Fn(gelato_scheduler_core::Text) -> Event,
+    ) -> Vec<u8> {
+        let mut text = Vec::new();
+        if hosts.is_empty() {
+            text.extend_from_slice(gelato_wire::control::WHICH_HOSTS.as_bytes());
+        }
+        for host in hosts {
+            if self.core.find(host.as_bytes()).is_some() {
+                gelato_wire::control::removing(&mut text, host);
+            }
+            self.happen(event(host.as_str().into()));
+        }
+        text
+    }
+
+    /// Asks the named daemons, or all, for their own description.
+    fn ask_internals(
+        &mut self,
+        hosts: &[String],
+    ) -> Vec<(ByteString, oneshot::Receiver<ByteString>)> {
+        let named = |node: &gelato_scheduler_core::Node| {
+            hosts.is_empty() || hosts.iter().any(|host| node.answers_to(host.as_bytes()))
+        };
+        let nodes: Vec<(NodeId, ByteString)> = self
+            .core
+            .nodes()
+            .filter(|node| named(node))
+            .map(|node| (node.id(), translate::bytes(node.name())))
+            .collect();
+        let mut waiting = Vec::new();
+        for (node, name) in nodes {
+            let (sender, receiver) = oneshot::channel();
+            waiting.push((name, receiver));
+            if let Some(link) = self.nodes.get_mut(&node)
+                && link.asked < MOST_ASKED
+            {
+                link.asked += 1;
+                link.askers.retain(|asker| !asker.is_closed());
+                link.askers.push(sender);
+                self.send(node, Message::GetInternals);
+            }
+        }
+        waiting
+    }
+
+    fn now(&self) -> Time {
+        let passed = self.started.elapsed().as_millis();
+        Time(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    fn instant(&self, at: Time) -> Instant {
+        let far = || self.started + Duration::from_secs(86_400 * 365);
+        self.started
+            .checked_add(Duration::from_millis(at.0))
+            .unwrap_or_else(far)
+    }
+}
+
+fn report(reason: &Dropped) {
+    match reason {
+        Dropped::ForeignJob(_) | Dropped::TooMuch { .. } => {
+            tracing::warn!("disconnected a daemon: it {reason}");
+        }
+        _ => tracing::debug!("disconnected a daemon: {reason}"),
+    }
+}

@@ -1,0 +1,113 @@
+//! The text in which monitors are told about a daemon: lines `Key:value`, in Icecream's order.
+//!
+//! Monitors want every key up to `Load` in each text. `Accepting` is ours: it appears once a daemon could not be connected
+//! to, and monitors that do not know it pass it by.
+
+use gelato_scheduler_core::NodeStats;
+use gelato_wire::ByteString;
+use gelato_wire::types::features;
+
+/// What is said of a daemon that left.
+pub(crate) const OFFLINE: &str = "State:Offline\n";
+
+/// The lines about one daemon.
+pub(crate) fn render(stats: &NodeStats) -> ByteString {
+    let mut text = Vec::with_capacity(256);
+    let mut line = |key: &str, value: &[u8]| {
+        text.extend_from_slice(key.as_bytes());
+        text.push(b':');
+        text.extend_from_slice(value);
+        text.push(b'\n');
+    };
+    line("Name", stats.name.as_bytes());
+    line("IP", stats.address.to_string().as_bytes());
+    line("MaxJobs", stats.slots.to_string().as_bytes());
+    line("NoRemote", yes_or_no(stats.no_remote));
+    line("Platform", stats.platform.as_bytes());
+    line("Version", stats.version.to_string().as_bytes());
+    line("Features", feature_names(stats.features).as_bytes());
+    line("Speed", format!("{:.6}", stats.speed).as_bytes());
+    line("Load", stats.load.to_string().as_bytes());
+    if let Some(readings) = &stats.readings {
+        let [one, five, fifteen] = readings.load_averages;
+        line("LoadAvg1", one.to_string().as_bytes());
+        line("LoadAvg5", five.to_string().as_bytes());
+        line("LoadAvg10", fifteen.to_string().as_bytes());
+        line("FreeMem", readings.free_memory.to_string().as_bytes());
+    }
+    if let Some(accepting) = stats.accepting {
+        line("Accepting", yes_or_no(accepting));
+    }
+    ByteString::from_bytes(text)
+}
+
+/// The features of a daemon by name, `--` if it has none.
+pub(crate) fn feature_names(bits: u32) -> String {
+    let names: Vec<&str> = [
+        (features::ENV_XZ, "env_xz"),
+        (features::ENV_ZSTD, "env_zstd"),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| bits & bit != 0)
+    .map(|(_, name)| name)
+    .collect();
+    if names.is_empty() {
+        "--".to_owned()
+    } else {
+        names.join(" ")
+    }
+}
+
+fn yes_or_no(value: bool) -> &'static [u8] {
+    if value { b"true" } else { b"false" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gelato_scheduler_core::{NodeId, Readings, Text};
+
+    fn stats() -> NodeStats {
+        NodeStats {
+            node: NodeId(1),
+            name: Text::from("alpha"),
+            address: "10.77.0.2".parse().unwrap(),
+            slots: 4,
+            no_remote: false,
+            platform: Text::from("x86_64"),
+            version: 44,
+            features: 3,
+            speed: 238.628,
+            load: 1000,
+            readings: None,
+            accepting: None,
+        }
+    }
+
+    #[test]
+    fn keys_and_order_are_what_monitors_expect() {
+        assert_eq!(
+            render(&stats()),
+            "Name:alpha\nIP:10.77.0.2\nMaxJobs:4\nNoRemote:false\nPlatform:x86_64\nVersion:44\n\
+             Features:env_xz env_zstd\nSpeed:238.628006\nLoad:1000\n"
+        );
+        let full = NodeStats {
+            slots: -2,
+            no_remote: true,
+            features: 0,
+            speed: 0.0,
+            readings: Some(Readings {
+                load_averages: [1, 2, 3],
+                free_memory: 4,
+            }),
+            accepting: Some(false),
+            ..stats()
+        };
+        assert_eq!(
+            render(&full),
+            "Name:alpha\nIP:10.77.0.2\nMaxJobs:-2\nNoRemote:true\nPlatform:x86_64\nVersion:44\n\
+             Features:--\nSpeed:0.000000\nLoad:1000\nLoadAvg1:1\nLoadAvg5:2\nLoadAvg10:3\nFreeMem:4\n\
+             Accepting:false\n"
+        );
+    }
+}
