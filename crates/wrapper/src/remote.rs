@@ -1,0 +1,458 @@
+//! One job elsewhere: toolchain, worker, source, result; and what to do when a step fails.
+//!
+//! A worker that fails is replaced by another one once; after that, or when another worker could do no better, the job falls back to this machine. Source that depends
+//! on date, time or file names is expanded here and sent again. What the user sees is decided at the very end, so that nothing is printed twice.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use gelato_compiler::plan::Preprocessing;
+use gelato_compiler::scan::{Finding, Scanner};
+use gelato_compiler::{Family, LocalReason, RemotePlan};
+use gelato_toolchain::names;
+use gelato_wire::Environment;
+use gelato_wire::msg::{GetCs, JobDone, UseCs};
+use gelato_wire::types::{features, job_done_flags, shorten};
+
+use crate::daemon::Daemon;
+use crate::failure::{Failure, Stop};
+use crate::job::Job;
+use crate::local;
+use crate::locks;
+use crate::log::Level;
+use crate::output;
+use crate::record::Place;
+use crate::signals::Signals;
+use crate::source::Source;
+use crate::toolchains::{self, Toolchain};
+use crate::variables::DEPTH;
+use crate::worker::{self, Answer, Worker};
+
+/// After this long no second worker is tried: the user has waited enough.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Sources larger than this are not looked into before they are preprocessed.
+const MAX_FIRST_LOOK: u64 = 4 << 20;
+
+/// How the attempt ended.
+pub(crate) enum Outcome {
+    /// Done, everything written and printed.
+    Finished(i32),
+    /// To be done here after all.
+    Here(Failure),
+    Interrupted,
+}
+
+/// Tries to have the job done elsewhere.
+pub(crate) fn run(
+    job: &mut Job<'_>,
+    plan: RemotePlan,
+    daemon: Daemon,
+    extra_files: &[PathBuf],
+    signals: &Signals,
+) -> Outcome {
+    let mut attempt = Attempt {
+        plan,
+        signals,
+        offers: Vec::new(),
+        source: None,
+        address: None,
+        failed: None,
+    };
+    match attempt.all(job, daemon, extra_files) {
+        Ok(code) => Outcome::Finished(code),
+        Err(Stop::Interrupted) => Outcome::Interrupted,
+        Err(Stop::Failed(failure)) => Outcome::Here(failure),
+    }
+}
+
+struct Attempt<'a> {
+    plan: RemotePlan,
+    signals: &'a Signals,
+    offers: Vec<Toolchain>,
+    source: Option<Source>,
+    /// The worker in use.
+    address: Option<SocketAddr>,
+    /// The worker that failed, and how.
+    failed: Option<(Option<SocketAddr>, Failure)>,
+}
+
+impl Attempt<'_> {
+    fn all(
+        &mut self,
+        job: &mut Job<'_>,
+        mut daemon: Daemon,
+        extra_files: &[PathBuf],
+    ) -> Result<i32, Stop> {
+        let begin = Instant::now();
+        let mut files = self.plan.extra_files.clone();
+        files.extend_from_slice(extra_files);
+        self.offers = toolchains::offers(
+            job.variables,
+            job.log,
+            &self.plan,
+            &job.program,
+            &files,
+            &mut daemon,
+            self.signals,
+        )?;
+        if self.plan.preprocessing == Preprocessing::Merge && mentions_context(&self.plan.input) {
+            self.plan = self.plan.with_full_preprocessing();
+        }
+        let mut restarted = false;
+        loop {
+            let failure = match self.once(job, &mut daemon) {
+                Ok(code) => return Ok(code),
+                Err(Stop::Interrupted) => return Err(Stop::Interrupted),
+                Err(Stop::Failed(failure)) => failure,
+            };
+            drop(daemon);
+            let expand = failure.reason == LocalReason::ContextualSource
+                && self.plan.preprocessing == Preprocessing::Merge
+                && !restarted;
+            let retry =
+                failure.another_worker && job.attempts_failed == 0 && begin.elapsed() < PATIENCE;
+            if expand {
+                restarted = true;
+                self.source = None;
+                self.plan = self.plan.with_full_preprocessing();
+                job.log
+                    .info(format_args!("{}, expanding macros here", failure.text));
+            } else if retry {
+                job.attempts_failed += 1;
+                job.tell(&failure);
+                self.failed = Some((self.address, failure.told()));
+            } else {
+                return Err(failure.into());
+            }
+            match Daemon::connect(job.variables, job.log) {
+                Ok(Some(new)) => daemon = new,
+                _ => {
+                    return Err(Failure::here(
+                        LocalReason::DaemonFailed,
+                        "the daemon is gone after a failed attempt",
+                    )
+                    .into());
+                }
+            }
+        }
+    }
+
+    /// Asks for a worker and has it do the job.
+    fn once(&mut self, job: &mut Job<'_>, daemon: &mut Daemon) -> Result<i32, Stop> {
+        let answer = daemon.worker(self.request(job), self.signals)?;
+        let is_this_machine = answer.hostname == "127.0.0.1"
+            && !(job.variables.test_remote_build && answer.port != 0);
+        if is_this_machine {
+            return self.own_job(job, daemon, &answer);
+        }
+        job.record.worker = Some(format!("{}:{}", answer.hostname, answer.port));
+        job.record.place = Place::FailedOver;
+        job.log.info(format_args!(
+            "Have to use host {}:{} - job {}, environment installed: {}",
+            answer.hostname, answer.port, answer.job_id, answer.got_env
+        ));
+        let answer = self.elsewhere(job, daemon, &answer)?;
+        let code = self.deliver(answer)?;
+        if code == 0 {
+            daemon.end();
+        }
+        job.record.place = Place::Remote;
+        Ok(code)
+    }
+
+    fn request(&self, job: &Job<'_>) -> GetCs {
+        let variables = job.variables;
+        let mut minimal = worker::minimal_version(&self.plan);
+        if variables.only_verifying_workers {
+            minimal = minimal.max(31);
+        }
+        let wanted_features = match variables.toolchain_compression.as_deref() {
+            Some(name) if name == "xz" => features::ENV_XZ,
+            Some(name) if name == "zstd" => features::ENV_ZSTD,
+            _ => 0,
+        };
+        if wanted_features != 0 {
+            minimal = minimal.max(42);
+        }
+        let nice = rustix::process::getpriority_process(None).unwrap_or(0);
+        GetCs {
+            environments: self
+                .offers
+                .iter()
+                .map(|offer| Environment {
+                    platform: offer.platform.as_str().into(),
+                    name: offer.name.as_str().into(),
+                })
+                .collect(),
+            filename: shorten(&(&self.plan.display_name(&job.working_directory)).into()),
+            language: self.plan.language.number(),
+            count: 1,
+            target: names::platform().into(),
+            arg_flags: self.plan.arg_flags,
+            client_id: 0,
+            preferred_host: variables
+                .preferred_host
+                .as_deref()
+                .unwrap_or_default()
+                .into(),
+            ignore_unverified: minimal >= 31,
+            minimal_host_version: minimal.cast_signed(),
+            client_count: 0,
+            required_features: wanted_features,
+            niceness: nice.clamp(0, 20).unsigned_abs(),
+        }
+    }
+
+    /// The scheduler wants the job done here: run it and report how it went.
+    fn own_job(
+        &mut self,
+        job: &mut Job<'_>,
+        daemon: &mut Daemon,
+        answer: &UseCs,
+    ) -> Result<i32, Stop> {
+        job.log
+            .info(format_args!("building myself, but telling localhost"));
+        let platform = names::platform();
+        daemon.begin_own_job(worker::job_description(
+            &self.plan,
+            answer.job_id,
+            "__client",
+            &platform,
+            &job.working_directory,
+        ))?;
+        job.note_local();
+        // A preprocessor of an earlier attempt has nothing to do any more.
+        self.source = None;
+        let (code, usage) = local::supervise(job, self.signals).map_err(|error| {
+            Failure::here(
+                LocalReason::AssignedHere,
+                format!("cannot run the compiler: {error}"),
+            )
+        })?;
+        let size = |path: &Path| fs::metadata(path).map_or(0, |m| m.len());
+        let mut written = size(Path::new(&self.plan.output));
+        if self.plan.split_dwarf {
+            written += size(Path::new(&self.plan.dwo_file()));
+        }
+        let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        daemon.own_job_done(
+            JobDone {
+                job_id: answer.job_id,
+                exitcode: code,
+                real_msec: milliseconds(usage.real),
+                user_msec: milliseconds(usage.user),
+                sys_msec: milliseconds(usage.system),
+                page_faults: u32::try_from(usage.page_faults).unwrap_or(u32::MAX),
+                out_uncompressed: u32::try_from(written).unwrap_or(u32::MAX),
+                flags: job_done_flags::FROM_SUBMITTER,
+                ..JobDone::default()
+            },
+            code == 0,
+        );
+        job.record.cpu_time = usage.user + usage.system;
+        if job.attempts_failed == 0 {
+            job.record.place = Place::Local;
+            job.record.worker = None;
+        }
+        job.record.reason.get_or_insert(LocalReason::AssignedHere);
+        Ok(code)
+    }
+
+    fn elsewhere(
+        &mut self,
+        job: &mut Job<'_>,
+        daemon: &mut Daemon,
+        answer: &UseCs,
+    ) -> Result<Answer, Stop> {
+        let address = address_of(answer)?;
+        if let Some((_, failure)) = self.failed.take_if(|(failed, _)| *failed == Some(address)) {
+            return Err(failure.into());
+        }
+        self.address = Some(address);
+        let mut worker = Worker::connect(address, self.signals, job.log)?;
+        let result = self.exchange(job, daemon, answer, &mut worker);
+        job.record.sent += worker.traffic.sent;
+        job.record.received += worker.traffic.received;
+        job.record.compile_time = worker.traffic.compile_time;
+        result
+    }
+
+    fn exchange(
+        &mut self,
+        job: &Job<'_>,
+        daemon: &mut Daemon,
+        answer: &UseCs,
+        worker: &mut Worker<'_>,
+    ) -> Result<Answer, Stop> {
+        if worker.version().number() < worker::minimal_version(&self.plan) {
+            return Err(Failure::there(
+                LocalReason::WorkerTooOld,
+                format!(
+                    "the worker speaks only protocol {}",
+                    worker.version().number()
+                ),
+            )
+            .into());
+        }
+        let variables = job.variables;
+        if variables.only_verifying_workers && !worker.version().at_least(31) {
+            return Err(Failure::there(
+                LocalReason::WorkerTooOld,
+                "environment not supported on host, too old to verify",
+            )
+            .numbered(26)
+            .into());
+        }
+        let toolchain = self.toolchain_for(answer)?;
+        let target = names::platform();
+        if !answer.got_env {
+            let runs = job.log.block("Transfer Environment", || {
+                worker.transfer(&toolchain, &target, variables.compression_level)
+            })?;
+            if !runs {
+                daemon.blacklist(&toolchain.name, &target, &answer.hostname);
+                return Err(Failure::there(
+                    LocalReason::ToolchainRejected,
+                    "the worker cannot run the toolchain",
+                )
+                .numbered(24)
+                .into());
+            }
+        }
+        if self.source.is_none() {
+            self.source = Some(self.preprocess(job, worker)?);
+        }
+        worker.begin(worker::job_description(
+            &self.plan,
+            answer.job_id,
+            &toolchain.name,
+            &target,
+            &job.working_directory,
+        ))?;
+        let Some(source) = &mut self.source else {
+            return Err(Failure::here(LocalReason::SourceUnreadable, "no source").into());
+        };
+        job.log
+            .block("write_fd_to_server from cpp", || worker.stream(source))?;
+        if !source.messages().is_empty()
+            && (self.plan.family == Family::Clang || io::stderr().is_terminal())
+        {
+            return Err(Failure::here(
+                LocalReason::PreprocessorOutput,
+                "the preprocessor has messages",
+            )
+            .into());
+        }
+        worker.finish(&self.plan)
+    }
+
+    fn preprocess(&self, job: &Job<'_>, worker: &Worker<'_>) -> Result<Source, Stop> {
+        let program = local::program_path(&job.program);
+        if job.log.wants(Level::Info) {
+            let mut line = program.clone().into_os_string();
+            for word in self.plan.preprocessor_words() {
+                line.push(" ");
+                line.push(word);
+            }
+            job.log
+                .info(format_args!("preparing source to send: {}", line.display()));
+        }
+        let lock = match self.plan.preprocessing {
+            Preprocessing::Already => None,
+            Preprocessing::Merge | Preprocessing::Full => locks::acquire(job.variables, job.log),
+        };
+        self.signals.install();
+        let mut command = Command::new(program);
+        command.env(DEPTH, job.depth_for_child().to_string());
+        Ok(Source::start(
+            &self.plan,
+            command,
+            worker.version(),
+            job.variables.compression_level,
+            lock,
+        )?)
+    }
+
+    fn toolchain_for(&self, answer: &UseCs) -> Result<Toolchain, Failure> {
+        let wanted = answer.host_platform.as_bytes();
+        self.offers
+            .iter()
+            .find(|offer| offer.platform.as_bytes() == wanted)
+            .cloned()
+            .ok_or_else(|| {
+                Failure::here(
+                    LocalReason::ToolchainUnreadable,
+                    format!("no toolchain for platform {}", answer.host_platform),
+                )
+                .numbered(4)
+            })
+    }
+
+    /// Writes outputs and messages. Until here nothing the user can see has changed.
+    fn deliver(&mut self, answer: Answer) -> Result<i32, Stop> {
+        let (code, stdout, stderr) = match answer {
+            Answer::CompileError {
+                status,
+                stdout,
+                stderr,
+            } => (status, stdout, stderr),
+            Answer::Success {
+                object,
+                dwo,
+                stdout,
+                stderr,
+            } => {
+                self.signals.check()?;
+                if let Some(dwo) = dwo {
+                    write_output(Path::new(&self.plan.dwo_file()), &dwo)?;
+                }
+                write_output(Path::new(&self.plan.output), &object)?;
+                (0, stdout, stderr)
+            }
+        };
+        let _ = io::stdout().write_all(&stdout);
+        let _ = io::stdout().flush();
+        if let Some(source) = &self.source {
+            let _ = io::stderr().write_all(source.messages());
+        }
+        let _ = io::stderr().write_all(&stderr);
+        Ok(code)
+    }
+}
+
+fn write_output(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    output::write(path, content).map_err(|error| {
+        Failure::here(
+            LocalReason::OutputNotWritable,
+            format!("cannot write {}: {error}", path.display()),
+        )
+        .numbered(31)
+    })
+}
+
+/// Addresses come as numbers; names would have to be looked up, for which the wrapper has no time.
+fn address_of(answer: &UseCs) -> Result<SocketAddr, Failure> {
+    let host: Option<Ipv4Addr> = answer.hostname.to_string_lossy().parse().ok();
+    let port = u16::try_from(answer.port).ok().filter(|&port| port != 0);
+    match (host, port) {
+        (Some(host), Some(port)) => Ok(SocketAddr::from((host, port))),
+        _ => Err(Failure::there(
+            LocalReason::WorkerUnreachable,
+            format!(
+                "{}:{} is no address of a worker",
+                answer.hostname, answer.port
+            ),
+        )
+        .numbered(2)),
+    }
+}
+
+/// Whether the source itself says that merging includes will not do; headers show only in the merged text.
+fn mentions_context(input: &std::ffi::OsStr) -> bool {
+    let small = fs::metadata(input).is_ok_and(|m| m.is_file() && m.len() <= MAX_FIRST_LOOK);
+    small && fs::read(input).is_ok_and(|text| Scanner::merged().feed(&text) == Finding::Contextual)
+}

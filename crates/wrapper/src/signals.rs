@@ -1,0 +1,104 @@
+//! INT, TERM and HUP while there is something to clean up.
+//!
+//! The handlers come from signal-hook: they set a flag and write a byte into a pipe, which every wait of ours includes in its poll. The one who waits returns
+//! [`Interrupted`], destructors remove what must not stay (the preprocessor, temporary files), and at the very end the signal is raised again with its default
+//! action. A second signal ends the program at once. Most runs never get here: they end in exec.
+//!
+//! rustix has no safe way to block signals, which signalfd would need, and a handler written here would need `unsafe`; that is why a crate does it. Signals that
+//! were ignored when we started (nohup) stay ignored.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{flag, low_level};
+
+/// A signal arrived; give up and clean up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interrupted;
+
+/// The handlers, once there is something to clean up; before that, signals simply end the program.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    handlers: OnceCell<Handlers>,
+}
+
+#[derive(Debug)]
+struct Handlers {
+    caught: Arc<AtomicUsize>,
+    pipe: UnixStream,
+}
+
+impl Signals {
+    /// Puts the handlers in place for the rest of the program. If that fails, signals go on ending the program at once.
+    pub(crate) fn install(&self) {
+        if self.handlers.get().is_none()
+            && let Ok(handlers) = Handlers::register()
+        {
+            let _ = self.handlers.set(handlers);
+        }
+    }
+
+    /// The signal that arrived, if any.
+    pub(crate) fn caught(&self) -> Option<i32> {
+        match self.handlers.get()?.caught.load(Ordering::SeqCst) {
+            0 => None,
+            number => i32::try_from(number).ok(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Interrupted> {
+        match self.caught() {
+            Some(_) => Err(Interrupted),
+            None => Ok(()),
+        }
+    }
+
+    /// Becomes readable when a signal has arrived; `None` without handlers.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.handlers.get().map(|handlers| handlers.pipe.as_fd())
+    }
+
+    /// Ends the program by the signal that arrived, if one did. Call it when everything is cleaned up.
+    pub(crate) fn die_if_caught(&self) {
+        if let Some(signal) = self.caught() {
+            let _ = low_level::emulate_default_handler(signal);
+        }
+    }
+}
+
+impl Handlers {
+    fn register() -> io::Result<Handlers> {
+        let (pipe, write_end) = UnixStream::pair()?;
+        pipe.set_nonblocking(true)?;
+        let caught = Arc::new(AtomicUsize::new(0));
+        let again = Arc::new(AtomicBool::new(false));
+        let ignored = ignored_signals();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if ignored & (1 << (signal - 1)) != 0 {
+                continue;
+            }
+            flag::register_conditional_default(signal, Arc::clone(&again))?;
+            flag::register(signal, Arc::clone(&again))?;
+            flag::register_usize(signal, Arc::clone(&caught), signal.unsigned_abs() as usize)?;
+            low_level::pipe::register(signal, write_end.try_clone()?)?;
+        }
+        Ok(Handlers { caught, pipe })
+    }
+}
+
+/// Bit n-1 for signal n, of those this process ignores.
+fn ignored_signals() -> u64 {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|text| {
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+            u64::from_str_radix(mask.trim(), 16).ok()
+        })
+        .unwrap_or(0)
+}
