@@ -1,0 +1,80 @@
+# The front door. Everything here is a few cargo commands; `make help` says what there is.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
+
+bindir = $(DESTDIR)$(PREFIX)/bin
+sbindir = $(DESTDIR)$(PREFIX)/sbin
+libexecdir = $(DESTDIR)$(PREFIX)/libexec/icecc
+mandir = $(DESTDIR)$(PREFIX)/share/man
+docdir = $(DESTDIR)$(PREFIX)/share/doc/gelato
+
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+# The wrapper starts once a compile, so it is linked statically: against musl where Rust has it
+# installed, else against glibc. See "Start-up" in ARCHITECTURE.md.
+MUSL := $(subst -gnu,-musl,$(HOST))
+WRAPPER_TARGET := $(if $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib),$(MUSL),$(HOST))
+
+MASQUERADE = gcc g++ cc c++ clang clang++
+
+.PHONY: help all dist demo test lint bench install uninstall clean fuzz
+.DEFAULT_GOAL := all
+
+help:
+	@echo 'make                   build everything, optimised'
+	@echo 'make demo              compile a small project on a cluster of this machine alone'
+	@echo 'make test              all tests (installs what they need if it may)'
+	@echo 'make lint              formatting, clippy, dependency directions'
+	@echo 'make bench             figures beside the distribution'"'"'s Icecream'
+	@echo 'make install PREFIX=…  install below PREFIX (default $(PREFIX)); DESTDIR is respected'
+	@echo 'make uninstall         remove what install made'
+
+all: dist
+
+dist:
+	$(CARGO) build --profile dist -p gelato
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --profile dist -p gelato-wrapper --bin icecc --target $(WRAPPER_TARGET)
+
+demo:
+	$(CARGO) build --release -p gelato -p gelato-wrapper -p gelato-lab --bins
+	$(TARGET_DIR)/release/gelato-demo
+
+test:
+	scripts/test-setup
+	$(CARGO) build --workspace --all-targets
+	$(CARGO) test --workspace
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	scripts/check-dependencies
+
+bench: dist
+	$(CARGO) build --release -p gelato-lab --bins
+	$(TARGET_DIR)/release/gelato-lab-bench
+
+install: dist
+	install -d $(bindir) $(sbindir) $(libexecdir)/bin $(docdir)
+	install -m 755 $(TARGET_DIR)/dist/gelato $(bindir)/gelato
+	install -m 755 $(TARGET_DIR)/$(WRAPPER_TARGET)/dist/icecc $(bindir)/icecc
+	ln -sf icecc $(bindir)/icerun
+	ln -sf gelato $(bindir)/icecc-create-env
+	ln -sf ../bin/gelato $(sbindir)/iceccd
+	ln -sf ../bin/gelato $(sbindir)/icecc-scheduler
+	for name in $(MASQUERADE); do ln -sf ../../../bin/icecc $(libexecdir)/bin/$$name; done
+	install -d $(mandir)/man1 $(mandir)/man8
+	install -m 644 man/*.1 $(mandir)/man1/
+	install -m 644 man/*.8 $(mandir)/man8/
+	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(docdir)/
+
+uninstall:
+	rm -f $(bindir)/gelato $(bindir)/icecc $(bindir)/icerun $(bindir)/icecc-create-env
+	rm -f $(sbindir)/iceccd $(sbindir)/icecc-scheduler
+	rm -rf $(libexecdir) $(docdir)
+	for page in man/*.1; do rm -f $(mandir)/man1/$${page#man/}; done
+	for page in man/*.8; do rm -f $(mandir)/man8/$${page#man/}; done
+
+clean:
+	$(CARGO) clean

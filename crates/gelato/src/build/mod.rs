@@ -1,0 +1,8 @@
+//! What `gelato build` is made of: the compilers' masquerade, the cluster to use, the command to
+//! run, and the sum of what happened.
+
+pub(crate) mod cluster;
+pub(crate) mod command;
+pub(crate) mod masquerade;
+pub(crate) mod private;
+pub(crate) mod summary;

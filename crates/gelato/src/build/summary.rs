@@ -1,0 +1,172 @@
+//! Sums up the records that wrappers append to the build log, one line a job.
+//!
+//! The line is tab-separated: format version `1`, end in ms since 1970, verdict (`remote`, `local`,
+//! `failed-over`), reason code, worker, exit code, wall ms, ms the worker had the job, CPU ms of
+//! local children, bytes sent, bytes received, file. Lines of any other form are counted as
+//! unreadable and otherwise ignored.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use gelato_compiler::LocalReason;
+
+/// What a build's jobs came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    remote: u64,
+    local: u64,
+    failed_over: u64,
+    /// Why jobs were compiled here, by reason code.
+    reasons: BTreeMap<String, u64>,
+    workers: BTreeSet<String>,
+    /// How long workers had the remote jobs, in all.
+    worker_time: Duration,
+    unreadable: u64,
+}
+
+impl Summary {
+    /// Reads a whole build log.
+    pub(crate) fn read(log: &[u8]) -> Summary {
+        let mut summary = Summary::default();
+        for line in log.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+            if summary.add(&String::from_utf8_lossy(line)).is_none() {
+                summary.unreadable += 1;
+            }
+        }
+        summary
+    }
+
+    fn add(&mut self, line: &str) -> Option<()> {
+        let mut fields = line.split('\t');
+        if fields.next()? != "1" {
+            return None;
+        }
+        let _end: u64 = fields.next()?.parse().ok()?;
+        let verdict = fields.next()?;
+        let reason = fields.next()?;
+        let worker = fields.next()?;
+        let _exit: i32 = fields.next()?.parse().ok()?;
+        let _wall: u64 = fields.next()?.parse().ok()?;
+        let worker_ms: u64 = fields.next()?.parse().ok()?;
+        match verdict {
+            "remote" => {
+                self.remote += 1;
+                self.workers.insert(worker.to_owned());
+                self.worker_time += Duration::from_millis(worker_ms);
+            }
+            "local" | "failed-over" => {
+                if verdict == "local" {
+                    self.local += 1;
+                } else {
+                    self.failed_over += 1;
+                }
+                *self.reasons.entry(reason.to_owned()).or_default() += 1;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The one line a build ends with.
+    pub(crate) fn line(&self, wall: Duration) -> String {
+        let jobs = self.remote + self.local + self.failed_over;
+        let mut line = format!(
+            "gelato: {}: {} remote",
+            count(jobs, "job", "jobs"),
+            self.remote
+        );
+        if self.remote > 0 {
+            let _ = write!(
+                line,
+                " on {}",
+                count(self.workers.len() as u64, "worker", "workers")
+            );
+        }
+        let _ = write!(
+            line,
+            ", {} local, {} failed over",
+            self.local, self.failed_over
+        );
+        if !self.reasons.is_empty() {
+            let mut reasons: Vec<_> = self.reasons.iter().collect();
+            reasons.sort_by_key(|&(code, count)| (std::cmp::Reverse(*count), code));
+            let reasons: Vec<String> = reasons
+                .into_iter()
+                .map(|(code, count)| format!("{count} {code}"))
+                .collect();
+            let _ = write!(line, " ({})", reasons.join(", "));
+        }
+        let _ = write!(
+            line,
+            "; {} of compiling done by others, {} in all",
+            seconds(self.worker_time),
+            seconds(wall)
+        );
+        if self.unreadable > 0 {
+            let _ = write!(
+                line,
+                "; {} could not be read",
+                count(self.unreadable, "job record", "job records")
+            );
+        }
+        line
+    }
+
+    /// A line for each reason, in words, most frequent first.
+    pub(crate) fn explanations(&self) -> Vec<String> {
+        let mut reasons: Vec<_> = self.reasons.iter().collect();
+        reasons.sort_by_key(|&(code, count)| (std::cmp::Reverse(*count), code));
+        reasons
+            .into_iter()
+            .map(|(code, count)| {
+                let words = LocalReason::ALL
+                    .iter()
+                    .find(|reason| reason.code() == code)
+                    .map_or("", |reason| reason.explanation().trim());
+                format!("{count:>6} {code}: {words}")
+            })
+            .collect()
+    }
+}
+
+fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_summed_up() {
+        let log = b"1\t1000\tremote\t-\t10.0.0.2:10245\t0\t30\t1500\t9\t100\t200\ta.o\n\
+            1\t1001\tremote\t-\t10.0.0.3:10245\t1\t30\t500\t9\t100\t200\tb.o\n\
+            1\t1002\tlocal\tno-compile-step\t-\t0\t30\t0\t9\t0\t0\ta.out\n\
+            1\t1002\tfailed-over\tworker-lost\t10.0.0.2:10245\t0\t30\t0\t9\t0\t0\tc.o\n\
+            1\t1002\tlocal\tno-compile-step\t-\t0\t30\t0\t9\t0\t0\tb.out\n";
+        let summary = Summary::read(log);
+        assert_eq!(
+            summary.line(Duration::from_millis(2340)),
+            "gelato: 5 jobs: 2 remote on 2 workers, 2 local, 1 failed over \
+             (2 no-compile-step, 1 worker-lost); 2.0 s of compiling done by others, 2.3 s in all"
+        );
+        assert_eq!(summary.explanations().len(), 2);
+    }
+
+    #[test]
+    fn lines_of_another_form_are_counted_and_left_alone() {
+        let summary = Summary::read(b"2\tx\n1\t5\tremote\n\xff\xfe\n");
+        assert_eq!(summary.unreadable, 3);
+        assert!(
+            summary
+                .line(Duration::ZERO)
+                .ends_with("; 3 job records could not be read")
+        );
+    }
+}
