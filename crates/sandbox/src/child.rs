@@ -135,13 +135,8 @@ fn carry_out(recipe: &Recipe, streams: [OwnedFd; 3], socket: &UnixStream) -> Res
         pid => Pid::from_raw(pid).ok_or(Errno::SRCH).at(Step::Supervise)?,
     };
     drop((streams, own));
-    let kept = if identity::is_root() {
-        capabilities::KILL
-    } else {
-        capabilities::NONE
-    };
     // Whatever fails from here on must not leave init behind: it dies with this process.
-    capabilities::keep_only(kept).at(Step::DropCapabilities)?;
+    keep_what_kills(recipe)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::DropCapabilities)?;
     supervise(init, socket).at(Step::Supervise)?;
     let usage = init::wait_for(init)
@@ -151,6 +146,20 @@ fn carry_out(recipe: &Recipe, streams: [OwnedFd; 3], socket: &UnixStream) -> Res
         sweep();
     }
     Ok(usage)
+}
+
+/// Gives up everything but the power over init. As root the job cannot touch us, but then `CAP_KILL` is needed to touch it.
+fn keep_what_kills(recipe: &Recipe) -> Result<(), Failed> {
+    let mut kept = capabilities::NONE;
+    if identity::is_root() {
+        match recipe.identity {
+            Some(identity) if !capabilities::has(capabilities::KILL) => {
+                identity::become_job(identity).at(Step::SwitchIdentity)?;
+            }
+            _ => kept = capabilities::KILL,
+        }
+    }
+    capabilities::keep_only(kept).at(Step::DropCapabilities)
 }
 
 fn isolate(recipe: &Recipe) -> Result<Isolation, Failed> {

@@ -57,9 +57,15 @@ fn hint_from(
 ) -> Option<&'static str> {
     let is = |name: &str, value: &str| sysctl(name).as_deref() == Some(value);
     let refused = matches!(errno, libc::EPERM | libc::EACCES);
+    let makes_namespaces = matches!(
+        step,
+        Step::UserNamespace | Step::MapIdentity | Step::Namespaces | Step::PrivateMounts
+    );
+    let mounts = matches!(step, Step::BindRoot | Step::MountTmp | Step::PivotRoot);
     match step {
         Step::UserNamespace | Step::Namespaces if errno == libc::ENOSPC => Some(
-            "raise the sysctls user.max_user_namespaces, user.max_mnt_namespaces, user.max_pid_namespaces and user.max_net_namespaces",
+            "raise the sysctls user.max_user_namespaces, user.max_mnt_namespaces, user.max_pid_namespaces \
+             and user.max_net_namespaces",
         ),
         Step::UserNamespace if matches!(errno, libc::EINVAL | libc::ENOSYS) => {
             Some("the kernel was built without user namespaces")
@@ -67,24 +73,28 @@ fn hint_from(
         Step::UserNamespace if refused && is("kernel/unprivileged_userns_clone", "0") => {
             Some("set the sysctl kernel.unprivileged_userns_clone to 1")
         }
-        Step::UserNamespace | Step::MapIdentity | Step::Namespaces | Step::PrivateMounts
-            if refused && is("kernel/apparmor_restrict_unprivileged_userns", "1") =>
+        _ if makes_namespaces
+            && refused
+            && is("kernel/apparmor_restrict_unprivileged_userns", "1") =>
         {
             Some(
-                "install an AppArmor profile that grants userns to gelato, or set the sysctl kernel.apparmor_restrict_unprivileged_userns to 0",
+                "install an AppArmor profile that grants userns to gelato, or set the sysctl \
+                 kernel.apparmor_restrict_unprivileged_userns to 0",
             )
         }
-        Step::UserNamespace | Step::MapIdentity | Step::Namespaces | Step::PrivateMounts
-            if refused =>
-        {
-            Some(
-                "something forbids user namespaces here, such as a container's system call filter or a daemon running in a chroot",
-            )
-        }
-        Step::BindRoot | Step::MountTmp if refused => Some(
+        Step::BindRoot | Step::MountTmp if errno == libc::EACCES => Some(
             "every folder on the way to the toolchain and to the job's folder must be searchable for the job's user",
         ),
-        Step::Chroot if refused => Some("start the daemon as root, or give it CAP_SYS_CHROOT"),
+        _ if (makes_namespaces || mounts) && refused => Some(
+            "something forbids namespaces or mounts here, such as a container, its system call filter, \
+             or a daemon running in a chroot",
+        ),
+        Step::Chroot if errno == libc::EPERM => {
+            Some("start the daemon as root, or give it CAP_SYS_CHROOT")
+        }
+        Step::Chroot if errno == libc::EACCES => Some(
+            "every folder on the way to the toolchain must be searchable for the daemon's user",
+        ),
         Step::SwitchIdentity if refused => {
             Some("the daemon needs CAP_SETUID and CAP_SETGID to run jobs as another user")
         }
@@ -95,7 +105,7 @@ fn hint_from(
     }
 }
 
-/// Name of the namespaces' host in the UTS namespace.
+/// Names the job's machine.
 pub(crate) fn set_host_name() -> io::Result<()> {
     Ok(rustix::system::sethostname(HOST_NAME)?)
 }
@@ -120,6 +130,8 @@ mod tests {
         assert!(hint(Step::PrivateMounts, libc::EACCES, &ubuntu).contains("AppArmor"));
         assert!(hint(Step::UserNamespace, libc::EPERM, &none).contains("container"));
         assert!(hint(Step::Chroot, libc::EPERM, &none).contains("CAP_SYS_CHROOT"));
+        assert!(hint(Step::BindRoot, libc::EACCES, &none).contains("searchable"));
+        assert!(hint(Step::BindRoot, libc::EPERM, &none).contains("container"));
         assert_eq!(hint_from(Step::Exec, libc::EPERM, &none), None);
     }
 }

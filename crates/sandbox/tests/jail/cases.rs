@@ -22,7 +22,6 @@ const ALWAYS: fn(Situation) -> bool = |_| true;
 const NAMESPACES: fn(Situation) -> bool = Situation::namespaces;
 const BARE: fn(Situation) -> bool = |situation| !situation.namespaces();
 const USER_NAMESPACE: fn(Situation) -> bool = |situation| situation.level() == Level::UserNamespace;
-const CHROOT: fn(Situation) -> bool = |situation| situation.level() == Level::Chroot;
 const ROOT: fn(Situation) -> bool = Situation::root;
 const NOT_ROOT: fn(Situation) -> bool = |situation| !situation.root();
 
@@ -37,7 +36,11 @@ pub(crate) const CASES: &[Case] = &[
         own_folder_can_be_written,
     ),
     ("host_files_are_invisible", ALWAYS, host_files_are_invisible),
-    ("other_jobs_are_invisible", CHROOT, other_jobs_are_invisible),
+    (
+        "other_jobs_are_invisible",
+        |situation| situation == Situation::RootChroot,
+        other_jobs_are_invisible,
+    ),
     ("no_network", NAMESPACES, no_network),
     ("own_processes_only", NAMESPACES, own_processes_only),
     ("devices", NAMESPACES, devices),
@@ -77,6 +80,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("usage_is_counted", ALWAYS, usage_is_counted),
     ("kill_takes_everything", ALWAYS, kill_takes_everything),
+    ("kill_takes_a_forking_job", ALWAYS, kill_takes_a_forking_job),
     (
         "kill_after_the_end_is_harmless",
         ALWAYS,
@@ -213,10 +217,6 @@ fn host_files_are_invisible(fixture: &Fixture) {
 }
 
 fn other_jobs_are_invisible(fixture: &Fixture) {
-    // The folder belongs to root where the daemon is root, so it can be made there only.
-    if !fixture.situation.root() {
-        return;
-    }
     fs::create_dir(fixture.root.join("tmp/neighbour")).expect("neighbour");
     let finished = fixture.run("ls /tmp; echo x > /tmp/file || echo refused");
     assert_eq!(finished.stdout, "job\nrefused\n", "{finished:?}");
@@ -518,6 +518,19 @@ fn kill_takes_everything(fixture: &Fixture) {
     assert_eq!(read_to_end(stdout.into()), b"");
     await_readable(&job.pidfd, "the end of the job");
     job.kill();
+    assert_eq!(
+        job.wait().expect("outcome").exit,
+        Exit::Signal(libc::SIGKILL)
+    );
+}
+
+fn kill_takes_a_forking_job(fixture: &Fixture) {
+    let script = "setsid sh -c 'while :; do (sleep 1000 & sleep 0.001 &); done' & echo ready; sleep 1000; true";
+    let mut job = start(&fixture.shell(script)).expect("job");
+    let mut stdout = File::from(job.stdout.take().expect("not taken yet"));
+    assert_eq!(read_line(&mut stdout), "ready");
+    job.kill();
+    assert_eq!(read_to_end(stdout.into()), b"");
     assert_eq!(
         job.wait().expect("outcome").exit,
         Exit::Signal(libc::SIGKILL)

@@ -13,6 +13,7 @@ use std::thread;
 use gelato_sandbox::identity::{self, User};
 use gelato_sandbox::{Identity, Jailer, JobSpec, Level, Limits, Outcome, Running, SandboxError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::thread::CapabilitySet;
 
 /// No wait of a test is longer.
 const PATIENCE: Timespec = Timespec {
@@ -36,6 +37,8 @@ pub(crate) enum Situation {
     RootUser,
     /// Root all the time, chroot: gets namespaces as well.
     RootChroot,
+    /// Root in a container that withholds `CAP_SYS_ADMIN`, chroot: nothing but a changed root directory.
+    ContainerChroot,
     /// Started as root, became a service user with `CAP_SYS_CHROOT`; user namespaces.
     ServiceUser,
     /// The same, chroot: nothing but a changed root directory.
@@ -45,9 +48,10 @@ pub(crate) enum Situation {
 }
 
 impl Situation {
-    pub(crate) const ALL: [Situation; 5] = [
+    pub(crate) const ALL: [Situation; 6] = [
         Situation::RootUser,
         Situation::RootChroot,
+        Situation::ContainerChroot,
         Situation::ServiceUser,
         Situation::ServiceChroot,
         Situation::Ordinary,
@@ -57,6 +61,7 @@ impl Situation {
         match self {
             Situation::RootUser => "root_userns",
             Situation::RootChroot => "root_chroot",
+            Situation::ContainerChroot => "container_chroot",
             Situation::ServiceUser => "service_userns",
             Situation::ServiceChroot => "service_chroot",
             Situation::Ordinary => "ordinary_userns",
@@ -72,18 +77,23 @@ impl Situation {
 
     pub(crate) fn level(self) -> Level {
         match self {
-            Situation::RootChroot | Situation::ServiceChroot => Level::Chroot,
+            Situation::RootChroot | Situation::ContainerChroot | Situation::ServiceChroot => {
+                Level::Chroot
+            }
             _ => Level::UserNamespace,
         }
     }
 
     /// Whether jobs get namespaces.
     pub(crate) fn namespaces(self) -> bool {
-        self != Situation::ServiceChroot
+        !matches!(self, Situation::ServiceChroot | Situation::ContainerChroot)
     }
 
     pub(crate) fn root(self) -> bool {
-        matches!(self, Situation::RootUser | Situation::RootChroot)
+        matches!(
+            self,
+            Situation::RootUser | Situation::RootChroot | Situation::ContainerChroot
+        )
     }
 
     /// Whether the harness can get there.
@@ -186,6 +196,11 @@ impl Fixture {
             identity::drop_privileges(&user, situation != Situation::Ordinary)
                 .expect("giving up root");
             assert!(!identity::is_root());
+        }
+        if situation == Situation::ContainerChroot {
+            // The jail step, being root, gets after its exec what the bounding set holds.
+            rustix::thread::remove_capability_from_bounding_set(CapabilitySet::SYS_ADMIN)
+                .expect("CAP_SETPCAP");
         }
         let root = folder.join("root");
         let (job, inside) = match situation.level() {
