@@ -361,3 +361,127 @@ fn is_musl_itself(user: &Object, name: &OsStr) -> bool {
         || (name == "libc.so"
             && loader.is_some_and(|loader| loader.as_bytes().starts_with(b"ld-musl")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Compiles a C text to a program or library, with these linker arguments.
+    fn link(folder: &Path, output: &str, text: &str, args: &[&str]) -> PathBuf {
+        let output = folder.join(output);
+        fs::create_dir_all(output.parent().unwrap()).unwrap();
+        let source = folder.join("x.c");
+        fs::write(&source, text).unwrap();
+        let status = Command::new("/usr/bin/gcc")
+            .arg(&source)
+            .arg("-o")
+            .arg(&output)
+            .args(args)
+            .current_dir(folder)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        output
+    }
+
+    /// `bin/program` needs `lib/libfoo.so` by a relative list, which needs `lib/sub/libbar.so` by another.
+    fn family(folder: &Path) -> PathBuf {
+        let bar = ["-shared", "-fPIC", "-Wl,-soname,libbar.so"];
+        link(
+            folder,
+            "lib/sub/libbar.so",
+            "int bar(void) { return 1; }",
+            &bar,
+        );
+        let foo = [
+            "-shared",
+            "-fPIC",
+            "lib/sub/libbar.so",
+            "-Wl,-soname,libfoo.so",
+        ];
+        let foo = [&foo[..], &["-Llib/sub", "-Wl,-rpath,$ORIGIN/sub"]].concat();
+        link(
+            folder,
+            "lib/libfoo.so",
+            "int bar(void); int foo(void) { return bar(); }",
+            &foo,
+        );
+        let main = "int foo(void); int main(void) { return foo(); }";
+        let args = [
+            "lib/libfoo.so",
+            "-Wl,-rpath,$ORIGIN/../lib",
+            "-Wl,-rpath-link,lib/sub",
+        ];
+        link(folder, "bin/program", main, &args)
+    }
+
+    #[test]
+    fn libraries_move_with_the_program_that_names_their_folder() {
+        if !Path::new("/usr/bin/gcc").exists() {
+            eprintln!("skipped: gcc is not installed");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let program = family(folder.path());
+        let mut plan = Plan::new();
+        plan.add("/usr/bin/program".as_ref(), &program).unwrap();
+        let items = plan.finish().unwrap().items;
+        for path in [
+            "/usr/bin/program",
+            "/usr/lib/libfoo.so",
+            "/usr/lib/sub/libbar.so",
+        ] {
+            assert!(items.contains_key(OsStr::new(path)), "{path}: {items:?}");
+        }
+        // At its own place everything stays at its own place.
+        let mut plan = Plan::new();
+        plan.add_extra_file(&program).unwrap();
+        let items = plan.finish().unwrap().items;
+        for path in ["bin/program", "lib/libfoo.so", "lib/sub/libbar.so"] {
+            let path = folder.path().join(path);
+            assert!(items.contains_key(path.as_os_str()), "{path:?}: {items:?}");
+        }
+    }
+
+    #[test]
+    fn missing_and_ambiguous_libraries_are_errors() {
+        if !Path::new("/usr/bin/gcc").exists() {
+            eprintln!("skipped: gcc is not installed");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let program = family(folder.path());
+        let other = tempfile::tempdir().unwrap();
+        let another = family(other.path());
+        let mut plan = Plan::new();
+        plan.add("/usr/bin/program".as_ref(), &program).unwrap();
+        let clash = plan.add("/usr/bin/another".as_ref(), &another);
+        assert!(
+            matches!(clash, Err(CreateError::Conflict { .. })),
+            "{clash:?}"
+        );
+
+        fs::remove_file(folder.path().join("lib/sub/libbar.so")).unwrap();
+        let mut plan = Plan::new();
+        let missing = plan.add("/usr/bin/program".as_ref(), &program);
+        assert!(
+            matches!(missing, Err(CreateError::NoLibrary { .. })),
+            "{missing:?}"
+        );
+    }
+
+    #[test]
+    fn two_files_for_one_place_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+        fs::write(&one, "1").unwrap();
+        fs::write(&two, "2").unwrap();
+        let mut plan = Plan::new();
+        plan.add("/x".as_ref(), &one).unwrap();
+        plan.add("/x".as_ref(), &one).unwrap();
+        let clash = plan.add("/x".as_ref(), &two);
+        assert!(matches!(clash, Err(CreateError::Conflict { .. })));
+    }
+}

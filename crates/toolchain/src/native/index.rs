@@ -225,7 +225,7 @@ mod tests {
 
         let file = folder.path().join(file_name(&key));
         let text = fs::read(&file).unwrap();
-        for end in 0..text.len() - 1 {
+        for end in 0..text.len() - 2 {
             assert_eq!(parse(&String::from_utf8_lossy(&text[..end])), None, "{end}");
         }
         fs::write(&file, &text[..text.len() / 2]).unwrap();

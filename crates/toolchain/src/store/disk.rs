@@ -3,19 +3,21 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::FlockOperation;
 
 use super::{BaseLock, Installed, Key, StoreError};
 use crate::names;
 use crate::unpack::{Unpacked, remove_tree};
 
 const META_HEADER: &str = "gelato toolchain 1";
+/// In `meta`: everything has reached the disk. Until then a `0` of the same length stands there.
+const DURABLE: &str = "durable 1";
+const NOT_YET_DURABLE: &str = "durable 0";
 
 pub(super) struct Disk {
     toolchains: PathBuf,
@@ -95,12 +97,14 @@ impl Disk {
     ) -> Result<(), StoreError> {
         let meta = folder.join("meta");
         let text = format!(
-            "{META_HEADER}\nboot {}\nbytes {}\nentries {}\n",
+            "{META_HEADER}\n{NOT_YET_DURABLE}\nboot {}\nbytes {}\nentries {}\n",
             boot_id(),
             unpacked.bytes,
             unpacked.entries
         );
-        fs::write(&meta, text).map_err(|error| StoreError::io(&meta, error))?;
+        let mut file = File::create_new(&meta).map_err(|error| StoreError::io(&meta, error))?;
+        file.write_all(text.as_bytes())
+            .map_err(|error| StoreError::io(&meta, error))?;
         fs::set_permissions(folder, Permissions::from_mode(0o755))
             .map_err(|error| StoreError::io(folder, error))?;
         make_folder(&self.toolchains.join(&key.platform))?;
@@ -111,7 +115,7 @@ impl Disk {
             delete(&trash)?;
         }
         fs::rename(folder, &place).map_err(|error| StoreError::io(&place, error))?;
-        mark_durable_later(&place);
+        mark_durable_later(file);
         Ok(())
     }
 
@@ -154,10 +158,11 @@ impl Disk {
         if lines.next() != Some(META_HEADER) {
             return None;
         }
+        let durable = lines.next()? == DURABLE;
         let installed_in = lines.next()?.strip_prefix("boot ")?;
         let size = lines.next()?.strip_prefix("bytes ")?.parse().ok()?;
         let same_boot = !boot.is_empty() && installed_in == boot;
-        if !same_boot && !folder.join("durable").exists() {
+        if !same_boot && !durable {
             return None;
         }
         if !has_assembler(&folder.join("root")) {
@@ -216,45 +221,25 @@ fn boot_id() -> String {
     id.trim().to_owned()
 }
 
-/// Waits for the disk in a thread of its own, because a submitter waits for the answer meanwhile.
-fn mark_durable_later(place: &Path) {
-    let Ok(folder) = rustix::fs::open(
-        place,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) else {
-        return;
-    };
+/// Waits for the disk in a thread of its own, because a submitter waits for the answer meanwhile. The mark goes into an
+/// open file, so it makes no difference if the toolchain is removed at the same time.
+fn mark_durable_later(meta: File) {
     // Without the mark it is used until the next boot and then dropped.
     let _ignored = std::thread::Builder::new()
         .name("toolchain-sync".to_owned())
-        .spawn(move || mark_durable(&folder));
-}
-
-fn mark_durable(folder: &OwnedFd) {
-    if sync(folder).is_err() {
-        return;
-    }
-    // Relative to the folder itself: it may have been moved away meanwhile.
-    let marked = rustix::fs::openat(
-        folder,
-        "durable",
-        OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::from_raw_mode(0o444),
-    );
-    if let Ok(marked) = marked {
-        let _ignored = File::from(marked).flush();
-    }
+        .spawn(move || {
+            let place = META_HEADER.len() as u64 + 1;
+            sync(&meta).and_then(|()| meta.write_all_at(DURABLE.as_bytes(), place))
+        });
 }
 
 #[cfg(target_os = "linux")]
-fn sync(folder: &OwnedFd) -> rustix::io::Result<()> {
-    rustix::fs::syncfs(folder)
+fn sync(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sync(folder: &OwnedFd) -> rustix::io::Result<()> {
-    let _whole_system = folder;
+fn sync(_any: &File) -> io::Result<()> {
     rustix::fs::sync();
     Ok(())
 }

@@ -6,8 +6,8 @@
 //! lock                                held while a store is open: one daemon per base
 //! tmp/                                what is being unpacked or deleted; emptied when a store is opened
 //! toolchains/<platform>/<name>/root   the toolchain, read-only but for its tmp
-//!                              meta   its size, and the boot it was installed in; its time is that of the last use
-//!                              durable  made when everything has reached the disk
+//!                              meta   its size, the boot it was installed in, and whether all has reached the disk;
+//!                                     the file's time is that of the last use
 //! ```
 //!
 //! This is not Icecream's layout (`target=<platform>/<name>`) on purpose: those folders are writable by jobs and are
