@@ -88,7 +88,7 @@ pub fn current() -> Identity {
     }
 }
 
-/// Turns a root process into the given user's for good: group, no supplementary groups, user, `no` way back. With
+/// Turns a root process into the given user's for good: group, no supplementary groups, user, and no way back. With
 /// `keep_chroot` exactly `CAP_SYS_CHROOT` is kept (permitted, effective, inheritable, ambient and bounding), so that the jail
 /// step can use it; otherwise every set is empty, bounding included.
 ///

@@ -8,6 +8,8 @@
 mod bench;
 #[path = "jail/cases.rs"]
 mod cases;
+#[path = "jail/ends.rs"]
+mod ends;
 #[path = "jail/fixture.rs"]
 mod fixture;
 
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     {
         [_, "__jail"] => gelato_sandbox::jail_main(),
         [_, "__trial", situation, folder, name] => trial(situation, Path::new(folder), name),
-        [_, "__daemon", situation, folder] => cases::be_a_daemon(&Fixture::enter(
+        [_, "__daemon", situation, folder] => ends::be_a_daemon(&Fixture::enter(
             Situation::named(situation),
             Path::new(folder),
         )),

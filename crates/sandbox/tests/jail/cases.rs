@@ -2,18 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use gelato_sandbox::{Exit, Jailer, JobSpec, Level, Limits, SandboxError, Step};
 
-use super::fixture::{
-    Fixture, Situation, await_readable, feed, read_line, read_to_end, run, start,
+use super::ends::{
+    death_of_the_daemon_takes_everything, death_of_the_jail_step_takes_everything,
+    drop_takes_everything, end_of_the_spawning_thread_is_harmless,
+    init_cannot_be_killed_from_inside, kill_after_the_end_is_harmless, kill_takes_a_forking_job,
+    kill_takes_everything, orphans_end_with_the_job,
 };
+use super::fixture::{Fixture, Situation, feed, read_line, run, start};
 
 /// Name, where it applies, test.
 type Case = (&'static str, fn(Situation) -> bool, fn(&Fixture));
@@ -503,123 +507,6 @@ fn usage_is_counted(fixture: &Fixture) {
         outcome.page_faults > 10 && outcome.max_rss_bytes > 100_000,
         "{outcome:?}"
     );
-}
-
-/// Three generations, one of them in a session of its own; each holds the streams.
-const FAMILY: &str =
-    "setsid sleep 1000 & (sleep 1000 & sleep 1000) & sh -c 'sleep 1000; true' & echo ready; ";
-
-fn kill_takes_everything(fixture: &Fixture) {
-    let mut job = start(&fixture.shell(&format!("{FAMILY} sleep 1000; true"))).expect("job");
-    let mut stdout = File::from(job.stdout.take().expect("not taken yet"));
-    assert_eq!(read_line(&mut stdout), "ready");
-    job.kill();
-    job.kill();
-    assert_eq!(read_to_end(stdout.into()), b"");
-    await_readable(&job.pidfd, "the end of the job");
-    job.kill();
-    assert_eq!(
-        job.wait().expect("outcome").exit,
-        Exit::Signal(libc::SIGKILL)
-    );
-}
-
-fn kill_takes_a_forking_job(fixture: &Fixture) {
-    let script = "setsid sh -c 'while :; do (sleep 1000 & sleep 0.001 &); done' & echo ready; sleep 1000; true";
-    let mut job = start(&fixture.shell(script)).expect("job");
-    let mut stdout = File::from(job.stdout.take().expect("not taken yet"));
-    assert_eq!(read_line(&mut stdout), "ready");
-    job.kill();
-    assert_eq!(read_to_end(stdout.into()), b"");
-    assert_eq!(
-        job.wait().expect("outcome").exit,
-        Exit::Signal(libc::SIGKILL)
-    );
-}
-
-fn kill_after_the_end_is_harmless(fixture: &Fixture) {
-    let job = start(&fixture.shell("exit 5")).expect("job");
-    await_readable(&job.pidfd, "the end of the job");
-    job.kill();
-    assert_eq!(job.wait().expect("outcome").exit, Exit::Code(5));
-}
-
-fn drop_takes_everything(fixture: &Fixture) {
-    let mut job = start(&fixture.shell(&format!("{FAMILY} sleep 1000; true"))).expect("job");
-    let mut stdout = File::from(job.stdout.take().expect("not taken yet"));
-    assert_eq!(read_line(&mut stdout), "ready");
-    drop(job);
-    // All is over already, not soon.
-    assert_eq!(io::read_to_string(stdout).expect("read"), "");
-}
-
-fn orphans_end_with_the_job(fixture: &Fixture) {
-    let mut job = start(&fixture.shell(&format!("{FAMILY} exit 3"))).expect("job");
-    await_readable(&job.pidfd, "the end of the job");
-    let stdout = job.stdout.take().expect("not taken yet");
-    assert_eq!(job.wait().expect("outcome").exit, Exit::Code(3));
-    assert_eq!(read_to_end(stdout), b"ready\n");
-}
-
-fn death_of_the_jail_step_takes_everything(fixture: &Fixture) {
-    let mut job = start(&fixture.shell(&format!("{FAMILY} sleep 1000; true"))).expect("job");
-    let mut stdout = File::from(job.stdout.take().expect("not taken yet"));
-    assert_eq!(read_line(&mut stdout), "ready");
-    rustix::process::pidfd_send_signal(&job.pidfd, rustix::process::Signal::KILL)
-        .expect("own child");
-    assert_eq!(read_to_end(stdout.into()), b"");
-    let error = job.wait().expect_err("nobody reported");
-    assert!(matches!(error, SandboxError::Lost), "{error}");
-}
-
-fn death_of_the_daemon_takes_everything(fixture: &Fixture) {
-    let fifo = fixture.fifo("alive");
-    let mut daemon = Command::new("/proc/self/exe")
-        .args(["__daemon", fixture.situation.name()])
-        .arg(&fixture.folder)
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("daemon");
-    let mut alive = File::open(&fifo).expect("opened together with the job");
-    assert_eq!(read_line(&mut alive), "ready");
-    daemon.kill().expect("own child");
-    daemon.wait().expect("own child");
-    assert_eq!(
-        read_to_end(alive.into()),
-        b"",
-        "every process of the job held the pipe"
-    );
-    fs::remove_file(fifo).expect("removed again");
-}
-
-/// The other side of the above: starts a job and waits to be killed.
-pub(crate) fn be_a_daemon(fixture: &Fixture) -> ExitCode {
-    let job = start(&fixture.shell(&format!("exec > $JOB/alive; {FAMILY} sleep 1000; true")))
-        .expect("job");
-    drop(job.wait());
-    ExitCode::FAILURE
-}
-
-fn end_of_the_spawning_thread_is_harmless(fixture: &Fixture) {
-    let spec = fixture.shell("cat; exit 4");
-    let mut job = thread::spawn(move || start(&spec).expect("job"))
-        .join()
-        .expect("thread");
-    let stdin = job.stdin.take().expect("not taken yet");
-    let mut stdout = File::from(job.stdout.take().expect("not taken yet"));
-    let mut stdin = File::from(stdin);
-    for _ in 0..3 {
-        stdin.write_all(b"still here\n").expect("write");
-        assert_eq!(read_line(&mut stdout), "still here");
-    }
-    drop(stdin);
-    assert_eq!(job.wait().expect("outcome").exit, Exit::Code(4));
-}
-
-fn init_cannot_be_killed_from_inside(fixture: &Fixture) {
-    let finished = fixture.run("kill -9 1; kill -TERM 1; kill -STOP 1; echo alive; exit 6");
-    assert_eq!(finished.stdout, "alive\n", "{finished:?}");
-    assert_eq!(finished.outcome.exit, Exit::Code(6));
 }
 
 fn missing_program_is_told(fixture: &Fixture) {
