@@ -1,6 +1,6 @@
 //! What the caller chooses. Plain data; command lines are read elsewhere.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gelato_net::discovery::{DEFAULT_NETNAME, Reach, SCHEDULER_PORT};
 use gelato_scheduler_core as core;
@@ -24,6 +24,8 @@ pub struct Config {
     pub persistent_clients: bool,
     /// Who may use the control port.
     pub control: ControlAccess,
+    /// How long a connection has to introduce itself.
+    pub login_limit: Duration,
     /// How decisions are made.
     pub core: core::Config,
 }
@@ -52,6 +54,7 @@ impl Default for Config {
             start_time: now.map_or(0, |since| since.as_secs()),
             persistent_clients: false,
             control: ControlAccess::default(),
+            login_limit: Duration::from_secs(10),
             core: core::Config::default(),
         }
     }

@@ -67,7 +67,7 @@ pub(crate) async fn listen(mut responder: Responder, config: Config, hub: mpsc::
             && !known_wrong
             && checking.is_none()
         {
-            let ports = ports_of(&config.announce_to, port);
+            let ports = ports_of(&heard, &config.announce_to, port);
             checking = Some(tokio::spawn(async move {
                 let confirmed = exists(&heard, &ports).await;
                 (heard, confirmed)
@@ -94,13 +94,12 @@ async fn give_way(heard: &Heard, hub: &mpsc::Sender<Input>) {
     let _ = hub.send(Input::Superseded).await;
 }
 
-/// Schedulers hear announcements on their own port, so the one that was heard has the same port as we, or one of those
-/// announcements are sent to.
-fn ports_of(announce_to: &[u16], own: u16) -> Vec<u16> {
-    let mut ports = announce_to.to_vec();
-    if !ports.contains(&own) {
-        ports.insert(0, own);
-    }
+/// Where the scheduler that was heard may listen. Ours announce from their own port. Icecream's do not, but schedulers
+/// hear announcements on their own port, so theirs is ours, or one of those announcements are sent to.
+fn ports_of(heard: &Heard, announce_to: &[u16], own: u16) -> Vec<u16> {
+    let mut ports = vec![heard.from.port(), own];
+    ports.extend_from_slice(announce_to);
+    ports.dedup();
     ports
 }
 

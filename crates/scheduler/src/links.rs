@@ -1,6 +1,6 @@
 //! Daemons and monitors: accepting their connections at once, and the two tasks of each.
 //!
-//! Until a connection has said what it is it costs a task and nothing else, for ten seconds at most.
+//! Until a connection has said what it is it costs a task and nothing else, and not for long.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,15 +17,13 @@ use tokio::time::timeout;
 use crate::hub::{Arrival, Input};
 use crate::outbox::{outbox, write};
 
-/// How long a connection has to introduce itself.
-const LOGIN: Duration = Duration::from_secs(10);
-
 /// Connections that may be about to introduce themselves.
 const STRANGERS: usize = 4096;
 
 /// Accepts for ever. `alive` is held as long as something is still to be written.
 pub(crate) async fn accept(
     mut listener: Listener,
+    login_limit: Duration,
     hub: mpsc::Sender<Input>,
     alive: mpsc::Sender<()>,
 ) {
@@ -41,7 +39,7 @@ pub(crate) async fn accept(
         let connection = ConnectionId(last);
         let (hub, alive) = (hub.clone(), alive.clone());
         tokio::spawn(async move {
-            let introduced = introduction(socket).await;
+            let introduced = introduction(socket, login_limit).await;
             drop(permit);
             if let Some((link, first)) = introduced {
                 serve(connection, link, first, hub, alive).await;
@@ -51,10 +49,10 @@ pub(crate) async fn accept(
 }
 
 /// Version exchange and first message.
-async fn introduction(socket: Socket) -> Option<(Connection, Message)> {
+async fn introduction(socket: Socket, limit: Duration) -> Option<(Connection, Message)> {
     let mut peer = String::from("a connection");
     let limits = Limits {
-        handshake: LOGIN,
+        handshake: limit,
         ..Limits::from_environment()
     };
     let exchange = async {
@@ -66,14 +64,14 @@ async fn introduction(socket: Socket) -> Option<(Connection, Message)> {
         let first = link.receive(None, "its login").await?;
         Ok::<_, NetError>((link, first))
     };
-    match timeout(LOGIN, exchange).await {
+    match timeout(limit, exchange).await {
         Ok(Ok(introduced)) => Some(introduced),
         Ok(Err(error)) => {
             tracing::debug!("{error}");
             None
         }
         Err(_) => {
-            tracing::debug!("{peer} did not log in within {} s", LOGIN.as_secs());
+            tracing::debug!("{peer} did not log in within {limit:?}");
             None
         }
     }

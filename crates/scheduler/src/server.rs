@@ -102,7 +102,12 @@ impl Scheduler {
             self.config.core.algorithm.name()
         );
         let mut servers = JoinSet::new();
-        servers.spawn(links::accept(self.links, sender.clone(), alive.clone()));
+        servers.spawn(links::accept(
+            self.links,
+            self.config.login_limit,
+            sender.clone(),
+            alive.clone(),
+        ));
         servers.spawn(control::accept(
             self.control,
             sender.clone(),
