@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cluster::Daemon;
+use crate::daemon::Daemon;
 use crate::host::{Done, Place, Task};
 use crate::log::LogFile;
 use crate::programs::Flavour;

@@ -1,11 +1,10 @@
 //! A cluster of real processes: a scheduler, a submitter and workers, each of either flavour.
 //!
-//! [`Builder::start`] returns when every daemon is logged in and may get jobs. [`Cluster::shut_down`] ends everything in
+//! [`Builder::start`](crate::spec::Builder::start) returns when every daemon is logged in and may get jobs. [`Cluster::shut_down`] ends everything in
 //! order and says what was left behind; dropping a cluster without that, as a failing test does, ends everything by force
 //! and shows the end of every log.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -18,12 +17,14 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::control::Control;
+use crate::daemon::Daemon;
 use crate::host::{Host, Place, RunAs, Running, Task};
 use crate::leak;
 use crate::log::LogFile;
 use crate::proc::{self, ProcessId};
 use crate::programs::{Flavour, Programs};
 use crate::segment::{self, Segment};
+use crate::spec::{Builder, Layout};
 use crate::wait;
 
 /// A daemon logs in within a second or, if the scheduler is Icecream's, six; the rest is for a busy machine.
@@ -32,220 +33,6 @@ const LOGIN: Duration = Duration::from_secs(90);
 const END: Duration = Duration::from_secs(20);
 /// The service user of the distribution's package.
 const SERVICE_USER: &str = "icecc";
-
-/// How hosts are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// A network namespace per host; needs root.
-    Namespaces,
-    /// Ports and sockets of this machine.
-    Loopback,
-}
-
-/// What a daemon is like.
-#[derive(Clone, Debug)]
-pub struct DaemonSpec {
-    name: String,
-    flavour: Flavour,
-    slots: u32,
-    no_remote: bool,
-    env: Vec<(OsString, OsString)>,
-    args: Vec<OsString>,
-}
-
-impl DaemonSpec {
-    /// A worker with two slots.
-    pub fn worker(name: &str, flavour: Flavour) -> DaemonSpec {
-        DaemonSpec {
-            name: name.to_owned(),
-            flavour,
-            slots: 2,
-            no_remote: false,
-            env: Vec::new(),
-            args: Vec::new(),
-        }
-    }
-
-    /// A submitter: takes no jobs, not even its own, so that whatever comes back local is a mistake.
-    pub fn submitter(name: &str, flavour: Flavour) -> DaemonSpec {
-        DaemonSpec {
-            slots: 0,
-            no_remote: true,
-            ..DaemonSpec::worker(name, flavour)
-        }
-    }
-
-    /// Sets the number of slots.
-    #[must_use]
-    pub fn slots(mut self, slots: u32) -> DaemonSpec {
-        self.slots = slots;
-        self
-    }
-
-    /// Sets a variable.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> DaemonSpec {
-        self.env.push((name.into(), value.into()));
-        self
-    }
-
-    /// Adds a word to the command line.
-    #[must_use]
-    pub fn arg(mut self, word: impl Into<OsString>) -> DaemonSpec {
-        self.args.push(word.into());
-        self
-    }
-}
-
-/// Says what a cluster shall be.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    layout: Layout,
-    run_as: RunAs,
-    scheduler: Option<Flavour>,
-    daemons: Vec<DaemonSpec>,
-    quick_reconnect: bool,
-}
-
-impl Builder {
-    /// Everything as an ordinary user from now on; Icecream's daemon cannot be a worker then.
-    #[must_use]
-    pub fn ordinary_user(mut self) -> Builder {
-        self.run_as = RunAs::Ordinary;
-        self
-    }
-
-    /// Adds a scheduler.
-    #[must_use]
-    pub fn scheduler(mut self, flavour: Flavour) -> Builder {
-        self.scheduler = Some(flavour);
-        self
-    }
-
-    /// Adds a daemon; the first is the submitter.
-    #[must_use]
-    pub fn daemon(mut self, daemon: DaemonSpec) -> Builder {
-        self.daemons.push(daemon);
-        self
-    }
-
-    /// Has Icecream's daemons look for a lost scheduler after 3 s in place of 20 to 51 s.
-    #[must_use]
-    pub fn quick_reconnect(mut self) -> Builder {
-        self.quick_reconnect = true;
-        self
-    }
-
-    /// One machine with nothing running.
-    ///
-    /// # Errors
-    /// Its folders cannot be made.
-    pub fn empty(self) -> Result<Cluster> {
-        Cluster::prepare(&self)
-    }
-
-    /// Starts everything and waits until every daemon may get jobs.
-    ///
-    /// # Errors
-    /// Programs are missing, do not start, or do not find each other in time.
-    pub fn start(self) -> Result<Cluster> {
-        let mut cluster = self.launch()?;
-        if self.scheduler.is_some() {
-            cluster.wait_ready()?;
-        } else {
-            for daemon in &cluster.daemons {
-                daemon.log.wait_for("Netnames:", LOGIN)?;
-            }
-        }
-        Ok(cluster)
-    }
-
-    /// Starts everything and waits until every daemon is logged in, however busy this machine is.
-    ///
-    /// # Errors
-    /// As [`Builder::start`].
-    pub fn start_logged_in(self) -> Result<Cluster> {
-        let mut cluster = self.launch()?;
-        cluster.wait_listed("all daemons to log in", u32::MAX)?;
-        Ok(cluster)
-    }
-
-    fn launch(&self) -> Result<Cluster> {
-        let mut cluster = Cluster::prepare(self)?;
-        if let Some(flavour) = self.scheduler {
-            cluster.start_scheduler(flavour)?;
-        }
-        for index in 0..self.daemons.len() {
-            cluster.start_daemon(index)?;
-        }
-        Ok(cluster)
-    }
-}
-
-/// A daemon of a cluster.
-#[derive(Debug)]
-pub struct Daemon {
-    spec: DaemonSpec,
-    host: Host,
-    log: LogFile,
-    port: u16,
-    programs: Programs,
-    process: Option<Running>,
-}
-
-impl Daemon {
-    /// The machine it is on.
-    pub fn host(&self) -> &Host {
-        &self.host
-    }
-
-    /// Its log, at the most talkative level.
-    pub fn log(&self) -> &LogFile {
-        &self.log
-    }
-
-    /// Its flavour and the wrappers that go with it.
-    pub fn programs(&self) -> &Programs {
-        &self.programs
-    }
-
-    /// The running process.
-    ///
-    /// # Errors
-    /// It was stopped or never started.
-    pub fn process(&self) -> Result<&Running> {
-        self.process
-            .as_ref()
-            .with_context(|| format!("daemon {} does not run", self.spec.name))
-    }
-
-    /// Jobs it compiled for others with success, by its log.
-    pub fn compiled(&self) -> usize {
-        self.log
-            .count("Remote compilation completed with exit code 0")
-    }
-
-    /// Port it takes jobs at.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Folder of its environments.
-    pub fn base_dir(&self) -> PathBuf {
-        self.host.folder.join("envs")
-    }
-
-    /// Its socket for wrappers.
-    pub fn socket(&self) -> PathBuf {
-        match (&self.host.place, self.host.run_as) {
-            (Place::Loopback, _) => self.host.folder.join("run/icecc/socket"),
-            (Place::Namespace(_), RunAs::Caller) => {
-                self.host.folder.join("run/icecc/iceccd.socket")
-            }
-            (Place::Namespace(_), RunAs::Ordinary) => self.host.folder.join("home/.iceccd.socket"),
-        }
-    }
-}
 
 /// The cluster.
 #[derive(Debug)]
@@ -278,7 +65,7 @@ impl Cluster {
         }
     }
 
-    fn prepare(builder: &Builder) -> Result<Cluster> {
+    pub(crate) fn prepare(builder: &Builder) -> Result<Cluster> {
         static COUNT: AtomicU16 = AtomicU16::new(0);
         let id = format!(
             "gl{}x{}h",
@@ -368,17 +155,8 @@ impl Cluster {
         if self.layout == Layout::Loopback {
             task = task.args(["-i", "lo"]).env("ICECC_TESTS", "1");
         }
-        self.scheduler = Some(self.scheduler_host.start(&task)?);
-        let ready = self
-            .scheduler_log
-            .wait_since(position, "scheduler ready", LOGIN);
-        ready.with_context(|| {
-            self.scheduler
-                .as_ref()
-                .map(Running::stderr)
-                .unwrap_or_default()
-        })?;
-        Ok(())
+        let scheduler = self.scheduler.insert(self.scheduler_host.start(&task)?);
+        wait_for_line(scheduler, &self.scheduler_log, position, "scheduler ready")
     }
 
     /// Starts daemon `index`, or starts it again.
@@ -432,7 +210,7 @@ impl Cluster {
         self.wait_listed("all daemons to log in and report a load", 999)
     }
 
-    fn wait_listed(&mut self, what: &str, most_load: u32) -> Result<()> {
+    pub(crate) fn wait_listed(&mut self, what: &str, most_load: u32) -> Result<()> {
         let mut control = self.control()?;
         let mut last = Vec::new();
         wait::until_ok(LOGIN, what, || {
@@ -456,6 +234,16 @@ impl Cluster {
             Ok(ready.then_some(()))
         })
         .with_context(|| format!("the scheduler lists {last:?}"))
+    }
+
+    /// Waits until every daemon is up, without a scheduler to ask.
+    pub(crate) fn wait_started(&mut self) -> Result<()> {
+        for daemon in &mut self.daemons {
+            if let Some(process) = &mut daemon.process {
+                wait_for_line(process, &daemon.log, 0, "Netnames:")?;
+            }
+        }
+        Ok(())
     }
 
     /// A new connection to the scheduler's text port.
@@ -708,6 +496,25 @@ impl HeldJob {
             self.held.iter().all(|id| !id.is_alive()).then_some(())
         })
     }
+}
+
+/// Waits for a line in the log of a program that has just been started, as long as it runs.
+fn wait_for_line(process: &mut Running, log: &LogFile, position: usize, words: &str) -> Result<()> {
+    wait::until_ok(
+        LOGIN,
+        &format!("{words:?} in {}", log.path().display()),
+        || {
+            if let Some(status) = process.ended()? {
+                bail!("it ended: {status}: {}", process.stderr());
+            }
+            Ok(log
+                .text_since(position)
+                .lines()
+                .any(|line| line.contains(words))
+                .then_some(()))
+        },
+    )
+    .with_context(|| format!("end of that log:\n{}", log.tail(15)))
 }
 
 /// Programs that drop their rights open their log afterwards, so it must exist and be writable for anyone.

@@ -3,7 +3,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`cluster`] | a cluster: builder, roles, orderly end with a look at what was left |
+//! | [`spec`] | saying what a cluster shall be |
+//! | [`cluster`] | a cluster: starting, breaking and ending its roles, with a look at what was left |
+//! | [`daemon`] | one daemon of it |
 //! | [`host`] | one machine and programs running on it |
 //! | [`segment`] | network namespaces joined by a bridge |
 //! | [`programs`] | where the programs of each flavour come from |
@@ -16,6 +18,7 @@
 pub mod build;
 pub mod cluster;
 pub mod control;
+pub mod daemon;
 pub mod host;
 mod leak;
 pub mod log;
@@ -24,12 +27,15 @@ pub mod programs;
 pub mod record;
 pub mod segment;
 pub mod sources;
+pub mod spec;
 pub mod wait;
 
-pub use cluster::{Cluster, DaemonSpec, Layout};
+pub use cluster::Cluster;
+pub use daemon::Daemon;
 pub use host::{Done, RunAs, Task};
 pub use programs::{Flavour, Programs};
 pub use record::{JobRecord, Tally, Verdict};
+pub use spec::{Builder, DaemonSpec, Layout};
 
 /// Says that a test was not carried out, and why.
 ///

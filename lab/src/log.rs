@@ -1,13 +1,8 @@
-//! Log files of running programs: waiting for a line, counting lines, showing the end.
+//! Log files of running programs: counting lines, what came since, the end.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use anyhow::{Context, Result};
-
-use crate::wait;
 
 /// A file that some program appends lines to; it need not exist yet.
 #[derive(Clone, Debug)]
@@ -50,29 +45,6 @@ impl LogFile {
             .lines()
             .filter(|line| line.contains(words))
             .count()
-    }
-
-    /// Waits until a line after `position` contains `words` and gives that line.
-    ///
-    /// # Errors
-    /// Time is over; the error shows the end of the log.
-    pub fn wait_since(&self, position: usize, words: &str, limit: Duration) -> Result<String> {
-        let what = format!("a line with {words:?} in {}", self.path.display());
-        wait::until(limit, &what, || {
-            self.text_since(position)
-                .lines()
-                .find(|line| line.contains(words))
-                .map(str::to_owned)
-        })
-        .with_context(|| format!("end of that log:\n{}", self.tail(15)))
-    }
-
-    /// Waits until a line contains `words` and gives that line.
-    ///
-    /// # Errors
-    /// As [`LogFile::wait_since`].
-    pub fn wait_for(&self, words: &str, limit: Duration) -> Result<String> {
-        self.wait_since(0, words, limit)
     }
 
     /// The last `lines` lines.

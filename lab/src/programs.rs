@@ -100,24 +100,25 @@ impl Programs {
     }
 }
 
-/// An install prefix of ours, readable by every user: `$GELATO_PREFIX` if set, else one laid out below `folder` from
-/// the programs that cargo builds beside the running one.
+/// An install prefix of ours below `folder`, readable by every user: a copy of `$GELATO_PREFIX` if set, else laid out
+/// from the programs that cargo builds beside the running one.
 ///
 /// # Errors
 /// The build fails, or files cannot be made.
 pub fn install_prefix(folder: &Path) -> Result<PathBuf> {
-    if let Some(prefix) = std::env::var_os("GELATO_PREFIX") {
-        let prefix = PathBuf::from(prefix);
-        if !prefix.join("bin/gelato").is_file() {
-            bail!("GELATO_PREFIX={}: no bin/gelato there", prefix.display());
-        }
-        return Ok(prefix);
-    }
-    let built = built_programs()?;
     let prefix = folder.join("prefix");
     if prefix.exists() {
         return Ok(prefix);
     }
+    if let Some(installed) = std::env::var_os("GELATO_PREFIX") {
+        let installed = PathBuf::from(installed);
+        if !installed.join("bin/gelato").is_file() {
+            bail!("GELATO_PREFIX={}: no bin/gelato there", installed.display());
+        }
+        crate::sources::copy(&installed, &prefix)?;
+        return Ok(prefix);
+    }
+    let built = built_programs()?;
     for part in ["bin", "sbin", "libexec/icecc/bin"] {
         fs::create_dir_all(prefix.join(part))?;
     }
@@ -128,7 +129,6 @@ pub fn install_prefix(folder: &Path) -> Result<PathBuf> {
     for (link, to) in [
         ("bin/icerun", "icecc"),
         ("bin/icecc-create-env", "gelato"),
-        ("bin/icecc-test-env", "gelato"),
         ("sbin/iceccd", "../bin/gelato"),
         ("sbin/icecc-scheduler", "../bin/gelato"),
     ] {

@@ -63,7 +63,7 @@ pub fn fetch(package: &str) -> Result<PathBuf> {
 /// `cp` fails.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut cp = Command::new("cp");
-    cp.args(["--recursive", "--no-target-directory"])
+    cp.args(["--recursive", "--no-dereference", "--no-target-directory"])
         .arg(from)
         .arg(to);
     run(&mut cp)

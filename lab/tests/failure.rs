@@ -11,7 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use common::{FIRST_JOB, SOON};
 use gelato_lab::record::tally;
-use gelato_lab::{Cluster, DaemonSpec, Done, Flavour, Layout, Tally, Task, Verdict, build};
+use gelato_lab::{
+    Builder, Cluster, DaemonSpec, Done, Flavour, Layout, Tally, Task, Verdict, build,
+};
 
 /// Icecream notices a dead peer at once if the connection is closed; what takes time is compiling again.
 const AGAIN: Duration = Duration::from_secs(120);
@@ -34,7 +36,7 @@ impl Warm {
         )
     }
 
-    fn of(builder: gelato_lab::cluster::Builder) -> Result<Warm> {
+    fn of(builder: Builder) -> Result<Warm> {
         let warm = Warm::cold(builder)?;
         let submitter = warm.cluster.submitter();
         submitter
@@ -55,7 +57,7 @@ impl Warm {
         Ok(warm)
     }
 
-    fn cold(builder: gelato_lab::cluster::Builder) -> Result<Warm> {
+    fn cold(builder: Builder) -> Result<Warm> {
         let cluster = builder.start()?;
         let folder = cluster.work_folder("work")?;
         build::write(&folder, "small.c", "int small(int x) { return x + 1; }\n")?;

@@ -110,7 +110,7 @@ fn builds_through(project: &Project, cluster: &Cluster) -> Result<()> {
     let compiled: usize = cluster
         .workers()
         .iter()
-        .map(gelato_lab::cluster::Daemon::compiled)
+        .map(gelato_lab::Daemon::compiled)
         .sum();
     eprintln!(
         "{units} translation units in {:?}: {counts:?}, {compiled} by the workers' logs",

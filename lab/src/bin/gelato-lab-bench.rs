@@ -9,10 +9,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use gelato_lab::cluster::Daemon;
 use gelato_lab::record::tally;
 use gelato_lab::{
-    Cluster, DaemonSpec, Flavour, Layout, Programs, Task, build, programs, segment, sources,
+    Cluster, Daemon, DaemonSpec, Flavour, Layout, Programs, Task, build, programs, segment, sources,
 };
 
 const PATIENCE: Duration = Duration::from_secs(600);
