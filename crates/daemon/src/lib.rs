@@ -1,1 +1,33 @@
-//! placeholder
+//! The daemon of every machine: serves local wrappers, holds the machine's slots, and runs jobs for others.
+//!
+//! One task, the dispatcher, owns all state and never waits for anybody. Around it, each with a bounded queue:
+//!
+//! - `connection`: one task per client; carries messages to the dispatcher and orders back, and does that client's long work
+//! - `worker`: toolchains coming in and jobs of other machines, run by the client's own task
+//! - `link`: the connection to the scheduler, renewed when lost
+//! - `native`: archives of this machine's compilers, on request
+//!
+//! All decisions are in `core` (with `slots` and `load`): events in, actions out, no I/O. [`run`] takes its
+//! configuration and the wish to stop from the caller; it installs no signal handlers, forks nothing, prints nothing.
+
+mod config;
+mod connection;
+mod core;
+mod dispatcher;
+mod error;
+mod ids;
+mod link;
+mod load;
+mod native;
+mod notice;
+mod readings;
+mod shutdown;
+mod slots;
+mod start;
+mod worker;
+
+pub use config::{Config, Reconnect, Remote};
+pub use error::DaemonError;
+pub use readings::cpus;
+pub use shutdown::{Shutdown, ShutdownTrigger, shutdown};
+pub use start::{Daemon, run};

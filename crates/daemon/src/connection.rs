@@ -1,0 +1,243 @@
+//! One client's connection: messages to the dispatcher, orders from it, and the long work of one client done in its own
+//! task. Knows no states; what a message means is decided by the dispatcher.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gelato_net::stream::{Connection, Reader, Socket, Writer};
+use gelato_net::{Limits, NetError, Peer};
+use gelato_wire::Message;
+use gelato_wire::msg::VerifyEnvResult;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::core::client::OWN_COMPILE;
+use crate::core::vocabulary::{Event, Origin, Toolchain};
+use crate::ids::{ClientId, ClientIds};
+use crate::notice::{Notice, Order};
+use crate::worker::Worker;
+use crate::worker::job::{self, Line};
+use crate::worker::transfer::{self, Transfer};
+
+/// Orders waiting for a client. A client that leaves more unread is dropped by the dispatcher.
+const ORDERS: usize = 64;
+
+/// Another machine may be connected this long without doing anything.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// After our last word the peer may go on sending for this long before it sees a reset instead of that word.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) ids: Arc<ClientIds>,
+    pub(crate) notices: mpsc::Sender<Notice>,
+    /// Told last, whatever happens to the task.
+    pub(crate) departures: mpsc::UnboundedSender<ClientId>,
+    pub(crate) worker: Option<Arc<Worker>>,
+    pub(crate) limits: Limits,
+}
+
+/// Reports the end of a connection's task, also if it panics.
+struct Departure {
+    id: ClientId,
+    departures: mpsc::UnboundedSender<ClientId>,
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        // Without a dispatcher the daemon is ending.
+        let _daemon_ends = self.departures.send(self.id);
+    }
+}
+
+/// Serves an accepted connection to its end.
+pub(crate) async fn serve(socket: Socket, surroundings: Surroundings) {
+    let connection = match Connection::accept(socket, surroundings.limits).await {
+        Ok(connection) => connection,
+        // Schedulers try every minute whether we can be reached.
+        Err(NetError::NeverSpoke { .. }) => return,
+        Err(error) => return debug!("{error}"),
+    };
+    let id = surroundings.ids.next();
+    let _departure = Departure {
+        id,
+        departures: surroundings.departures.clone(),
+    };
+    let origin = origin(connection.peer());
+    let (orders, order_queue) = mpsc::channel(ORDERS);
+    let hello = Notice::Hello {
+        id,
+        origin,
+        version: connection.version(),
+        orders,
+    };
+    if surroundings.notices.send(hello).await.is_err() {
+        return;
+    }
+    let (reader, writer) = connection.split();
+    let mut client = Client {
+        id,
+        origin,
+        reader,
+        writer,
+        orders: order_queue,
+        surroundings,
+    };
+    if client.converse().await {
+        client.linger().await;
+    }
+}
+
+fn origin(peer: &Peer) -> Origin {
+    match peer.address() {
+        None => Origin::Socket,
+        Some(address) if address.ip().is_loopback() => Origin::Loopback,
+        Some(address) => Origin::Network(address.ip()),
+    }
+}
+
+struct Client {
+    id: ClientId,
+    origin: Origin,
+    reader: Reader,
+    writer: Writer,
+    orders: mpsc::Receiver<Order>,
+    surroundings: Surroundings,
+}
+
+impl Client {
+    /// Until either side ends it; true if we had the last word and the peer may not have read it.
+    async fn converse(&mut self) -> bool {
+        // After some messages the next is not looked at before the dispatcher has said what to do.
+        let mut undecided = false;
+        let silence = matches!(self.origin, Origin::Network(_)).then_some(IDLE);
+        loop {
+            let order = tokio::select! {
+                order = self.orders.recv() => order,
+                message = self.reader.receive(silence, "a request"), if !undecided => {
+                    match message {
+                        Ok(message) => {
+                            undecided = awaits_decision(&message);
+                            self.tell(Event::Message { id: self.id, message }).await;
+                        }
+                        Err(error) => {
+                            let broken = (!error.is_closed()).then(|| error.to_string());
+                            self.tell(Event::Gone { id: self.id, broken }).await;
+                            return false;
+                        }
+                    }
+                    continue;
+                }
+            };
+            match order {
+                Some(Order::Send(message)) => {
+                    if let Err(error) = self.writer.send(&message).await {
+                        self.tell(Event::Gone {
+                            id: self.id,
+                            broken: Some(error.to_string()),
+                        })
+                        .await;
+                        return false;
+                    }
+                }
+                Some(Order::Receive(toolchain)) => {
+                    undecided = false;
+                    if !self.receive(&toolchain).await {
+                        return true;
+                    }
+                }
+                Some(Order::Verify(toolchain)) => {
+                    undecided = false;
+                    if !self.verify(&toolchain).await {
+                        return false;
+                    }
+                }
+                Some(Order::Admit(request)) => {
+                    let Some(worker) = self.surroundings.worker.clone() else {
+                        return true;
+                    };
+                    let line = Line {
+                        id: self.id,
+                        reader: &mut self.reader,
+                        writer: &mut self.writer,
+                        orders: &mut self.orders,
+                        notices: &self.surroundings.notices,
+                    };
+                    job::run(line, &worker, &request).await;
+                    return true;
+                }
+                Some(Order::Close) | None => return true,
+                Some(Order::Start | Order::HandBack(_) | Order::Abort) => return false,
+            }
+        }
+    }
+
+    /// False if the connection is of no use afterwards.
+    async fn receive(&mut self, toolchain: &Toolchain) -> bool {
+        let Some(worker) = self.surroundings.worker.clone() else {
+            return false;
+        };
+        let transfer = transfer::receive(&mut self.reader, &worker, toolchain).await;
+        let (result, usable) = match transfer {
+            Transfer::Ended(result) => (result, true),
+            Transfer::Broken(error) => (Err(error.to_string()), false),
+            Transfer::Unexpected(name) => {
+                if let Err(error) = self.writer.send(&Message::End).await {
+                    debug!("{error}");
+                }
+                (Err(format!("{name} in the middle of it")), false)
+            }
+        };
+        let toolchains = worker.toolchains();
+        self.tell(Event::Received {
+            id: self.id,
+            result,
+            toolchains,
+        })
+        .await;
+        usable
+    }
+
+    async fn verify(&mut self, toolchain: &Toolchain) -> bool {
+        let ok = match &self.surroundings.worker {
+            Some(worker) => worker.verify(toolchain).await.is_ok(),
+            None => false,
+        };
+        let sent = self
+            .writer
+            .send(&Message::VerifyEnvResult(VerifyEnvResult { ok }))
+            .await;
+        if let Err(error) = &sent {
+            warn!("{error}");
+        }
+        self.tell(Event::Verified { id: self.id }).await;
+        sent.is_ok()
+    }
+
+    async fn tell(&self, event: Event) {
+        // Without a dispatcher the daemon is ending, and so is this.
+        let _daemon_ends = self.surroundings.notices.send(event.into()).await;
+    }
+
+    /// Closing with input unread would throw away what the peer has not read yet, so the rest of the input is read first.
+    async fn linger(self) {
+        let Client {
+            mut reader, writer, ..
+        } = self;
+        drop(writer);
+        let rest = async { while reader.receive(None, "the end").await.is_ok() {} };
+        // Whoever still sends after that time will not read either.
+        let _in_time = timeout(LINGER, rest).await;
+    }
+}
+
+fn awaits_decision(message: &Message) -> bool {
+    match message {
+        Message::TransferEnv(_) | Message::VerifyEnv(_) => true,
+        Message::CompileFile(job) => job.environment != OWN_COMPILE,
+        _ => false,
+    }
+}

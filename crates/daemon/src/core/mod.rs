@@ -1,0 +1,354 @@
+//! The daemon's decisions: events in, actions out, no sockets, clocks or threads. The sole owner of what is known about
+//! clients, slots, the scheduler and the machine's load.
+//!
+//! - [`vocabulary`]: events and actions
+//! - [`client`]: states of a client and what it may say in them
+//! - `local`: requests of this machine's wrappers
+//! - `foreign`: toolchains and jobs of other machines
+//! - `scheduler`: the link to the scheduler and what comes over it
+//! - `internals`: the description of all this for people
+
+pub(crate) mod client;
+mod foreign;
+mod internals;
+mod local;
+mod scheduler;
+pub(crate) mod vocabulary;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use gelato_wire::msg::StatusText;
+use gelato_wire::types::exit_codes;
+use gelato_wire::{Message, ProtocolVersion};
+use tracing::{error, info, warn};
+
+use crate::ids::{ClientId, Generation};
+use crate::load::{FULL, Meter};
+use crate::slots::{Queue, Slots};
+use client::{Client, State, allowed_from};
+use vocabulary::{Action, Event, InstalledToolchain, Origin};
+
+/// A job of another machine that got no slot in this time goes back to its submitter.
+const LONGEST_QUEUE: Duration = Duration::from_secs(120);
+
+/// The same while the machine is too loaded to start any.
+const LONGEST_QUEUE_LOADED: Duration = Duration::from_secs(20);
+
+/// What does not change while the daemon runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Slots announced to the scheduler; 0 is allowed.
+    pub(crate) max_jobs: u32,
+    /// CPUs of the machine.
+    pub(crate) cpus: u32,
+    /// This machine's platform.
+    pub(crate) platform: String,
+    /// TCP port; 0 if there is none.
+    pub(crate) port: u16,
+    /// Whether jobs of others can be run safely.
+    pub(crate) can_jail: bool,
+    /// Whether jobs of others are refused.
+    pub(crate) no_remote: bool,
+}
+
+/// The moment an event is handled at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// For waiting.
+    pub(crate) instant: Instant,
+    /// For messages: seconds since 1970.
+    pub(crate) unix: u32,
+}
+
+/// A connection to a scheduler that took us in.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    generation: Generation,
+    version: ProtocolVersion,
+    /// Our address as the scheduler's machine sees it.
+    own_address: IpAddr,
+}
+
+/// Everything the daemon knows.
+#[derive(Debug)]
+pub(crate) struct Core {
+    settings: Settings,
+    clients: BTreeMap<ClientId, Client>,
+    slots: Slots,
+    meter: Meter,
+    link: Option<Link>,
+    node_name: String,
+    toolchains: Vec<InstalledToolchain>,
+    draining: bool,
+    now: Now,
+    actions: Vec<Action>,
+}
+
+impl Core {
+    /// A daemon without clients and without a scheduler.
+    pub(crate) fn new(settings: Settings, now: Now) -> Core {
+        Core {
+            slots: Slots::new(settings.max_jobs),
+            meter: Meter::new(settings.cpus, now.instant),
+            settings,
+            clients: BTreeMap::new(),
+            link: None,
+            node_name: String::new(),
+            toolchains: Vec::new(),
+            draining: false,
+            now,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened and says what to do, in this order.
+    pub(crate) fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+        self.now = now;
+        match event {
+            Event::Connected {
+                id,
+                origin,
+                version,
+            } => {
+                self.clients.insert(id, Client::new(id, origin, version));
+                if self.draining {
+                    self.end(id, exit_codes::DROPPED);
+                }
+            }
+            Event::Message { id, message } => self.on_message(id, message),
+            Event::Gone { id, broken } => {
+                if let Some(reason) = broken {
+                    warn!("client {id}: {reason}");
+                }
+                self.end(id, exit_codes::CLIENT_VANISHED);
+            }
+            Event::NativeArchive { id, result } => self.on_native_archive(id, result),
+            Event::Received {
+                id,
+                result,
+                toolchains,
+            } => {
+                self.toolchains = toolchains;
+                self.on_received(id, result);
+            }
+            Event::Verified { id } => self.set_state(id, State::Unknown),
+            Event::JobOver { id, report } => self.on_job_over(id, report),
+            Event::Toolchains(toolchains) => {
+                if toolchains != self.toolchains {
+                    self.toolchains = toolchains;
+                    self.announce_toolchains();
+                }
+            }
+            Event::LinkUp {
+                generation,
+                version,
+                own_address,
+            } => self.on_link_up(generation, version, own_address),
+            Event::LinkDown { generation } => self.on_link_down(generation),
+            Event::Scheduler {
+                generation,
+                message,
+            } => {
+                if self.link.is_some_and(|link| link.generation == generation) {
+                    self.on_scheduler_message(message);
+                }
+            }
+            Event::Sample(readings) => {
+                let free = self.slots.capacity().saturating_sub(self.slots.used());
+                self.meter.sample(&readings, free, now.instant);
+                self.report_load();
+            }
+            Event::Deadline => {}
+            Event::Drain => self.drain(),
+            Event::HandBackAll => self.hand_back_all(),
+        }
+        self.run_slots();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Event::Deadline`] is to come, if nothing else happens before.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let longest = self.longest_queue();
+        let queued = self
+            .clients
+            .values()
+            .filter(|client| client.state == State::ToCompile)
+            .filter_map(|client| client.foreign.as_ref())
+            .filter(|job| !job.handed_back)
+            .map(|job| job.since + longest)
+            .min();
+        queued.into_iter().chain(self.slots.deadline()).min()
+    }
+
+    /// The name under which the node logs in.
+    pub(crate) fn set_node_name(&mut self, name: String) {
+        self.node_name = name;
+    }
+
+    /// Clients connected.
+    pub(crate) fn client_count(&self) -> u32 {
+        u32::try_from(self.clients.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Jobs of other machines that run, wait or send their result.
+    pub(crate) fn foreign_clients(&self) -> usize {
+        self.clients
+            .values()
+            .filter(|client| client.foreign.is_some())
+            .count()
+    }
+
+    fn on_message(&mut self, id: ClientId, message: Message) {
+        let Some(client) = self.clients.get(&id) else {
+            return;
+        };
+        let (state, origin) = (client.state, client.origin);
+        if !allowed_from(origin, &message) {
+            let Origin::Network(address) = origin else {
+                return;
+            };
+            warn!(
+                "refused {} from {address}: only programs of this machine may ask for that",
+                message.name()
+            );
+            return self.violation(id);
+        }
+        if !state.accepts(&message) {
+            error!(
+                "client {id} sent {} in state {}; closing its connection",
+                message.name(),
+                state.name()
+            );
+            return self.violation(id);
+        }
+        match message {
+            Message::GetNativeEnv(request) => self.on_get_native_env(id, request),
+            Message::GetCs(request) => self.on_get_cs(id, request),
+            Message::JobLocalBegin(request) => self.on_local_begin(id, request),
+            Message::JobDone(report) => self.on_client_job_done(id, report),
+            Message::BlacklistHostEnv(complaint) => {
+                self.report(Message::BlacklistHostEnv(complaint))
+            }
+            Message::CompileFile(job) if job.environment == client::OWN_COMPILE => {
+                self.on_own_compile(id, job)
+            }
+            Message::CompileFile(job) => self.on_compile_file(id, job),
+            Message::TransferEnv(request) => self.on_transfer(id, request),
+            Message::VerifyEnv(request) => self.on_verify(id, request),
+            Message::End => self.end(id, exit_codes::ENDED_EARLY),
+            other => {
+                error!("client {id} sent {}, which has no place here", other.name());
+                self.violation(id);
+            }
+        }
+    }
+
+    /// Refuses a message: the peer is told with `END`.
+    fn violation(&mut self, id: ClientId) {
+        self.actions.push(Action::Send(id, Message::End));
+        self.end(id, exit_codes::PROTOCOL_ERROR);
+    }
+
+    /// Refuses with a text for the user, where the peer can read one.
+    fn refuse(&mut self, id: ClientId, code: i32, text: String) {
+        warn!("client {id}: {text}");
+        if self
+            .clients
+            .get(&id)
+            .is_some_and(|client| client.version.at_least(22))
+        {
+            self.actions.push(Action::Send(
+                id,
+                Message::StatusText(StatusText { text: text.into() }),
+            ));
+        }
+        self.end(id, code);
+    }
+
+    /// Everything of a client ends: its slot, its job, its connection; the scheduler hears what it must.
+    fn end(&mut self, id: ClientId, code: i32) {
+        let Some(client) = self.clients.remove(&id) else {
+            return;
+        };
+        self.slots.forget(id);
+        if client.foreign.is_some() {
+            self.actions.push(Action::Abort(id));
+        } else {
+            self.actions.push(Action::Close(id));
+        }
+        if let Some(link) = self.link {
+            let messages =
+                client.farewell(code, link.generation, link.version, self.client_count());
+            self.actions
+                .extend(messages.into_iter().map(Action::Report));
+        }
+    }
+
+    fn set_state(&mut self, id: ClientId, state: State) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.state = state;
+        }
+    }
+
+    /// Sends to the scheduler, if there is one.
+    fn report(&mut self, message: Message) {
+        if self.link.is_some() {
+            self.actions.push(Action::Report(message));
+        }
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        self.link.map(|link| link.generation)
+    }
+
+    fn load(&self) -> u32 {
+        if self.draining {
+            FULL
+        } else {
+            self.meter.current().load
+        }
+    }
+
+    fn longest_queue(&self) -> Duration {
+        if self.load() >= FULL {
+            LONGEST_QUEUE_LOADED
+        } else {
+            LONGEST_QUEUE
+        }
+    }
+
+    /// Hands out slots until nothing fits, and gives up on jobs that have waited too long.
+    fn run_slots(&mut self) {
+        self.give_up_waiting();
+        let foreign_allowed = self.load() < FULL;
+        while let Some((id, queue)) = self.slots.grant(self.now.instant, foreign_allowed) {
+            match queue {
+                Queue::Local => self.start_local(id),
+                Queue::Own => self.start_own(id),
+                Queue::Foreign => self.start_foreign(id),
+            }
+        }
+        self.meter.slots_in_use(self.slots.used(), self.now.instant);
+    }
+
+    fn drain(&mut self) {
+        info!("stopping: no new work is taken");
+        self.draining = true;
+        self.report_load();
+        let waiting: Vec<ClientId> = self
+            .clients
+            .values()
+            .filter(|client| client.foreign.is_none())
+            .map(|client| client.id)
+            .collect();
+        for id in waiting {
+            self.end(id, exit_codes::DROPPED);
+        }
+        self.hand_back_queued("the worker is being stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests;

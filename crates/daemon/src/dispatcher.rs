@@ -1,0 +1,317 @@
+//! The one task that owns the daemon's state: takes notices in order, lets [`Core`] decide, and carries its decisions to the
+//! tasks that do the work. Never waits for any of them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use gelato_wire::Message;
+use gelato_wire::msg::GetNativeEnv;
+use tokio::sync::mpsc;
+use tokio::time::{interval, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use crate::core::vocabulary::{Action, Event};
+use crate::core::{Core, Now, Settings};
+use crate::ids::{ClientId, Generation};
+use crate::native::NativeArchives;
+use crate::notice::{Notice, Order};
+use crate::readings;
+use crate::shutdown::Shutdown;
+
+/// Time between two looks at the machine until a scheduler says otherwise.
+const SAMPLE: Duration = Duration::from_secs(3);
+
+/// How long handed-back results may take to be sent when the daemon stops.
+const LAST_RESULTS: Duration = Duration::from_secs(10);
+
+/// How long the last reports to the scheduler may take.
+const LAST_REPORTS: Duration = Duration::from_secs(1);
+
+/// The owner of the daemon's state.
+pub(crate) struct Dispatcher {
+    core: Core,
+    notices: mpsc::Receiver<Notice>,
+    departures: mpsc::UnboundedReceiver<ClientId>,
+    /// For tasks started here.
+    sender: mpsc::Sender<Notice>,
+    clients: HashMap<ClientId, mpsc::Sender<Order>>,
+    link: Option<(Generation, mpsc::Sender<Message>)>,
+    native: Arc<NativeArchives>,
+    node_name: Option<String>,
+    base: PathBuf,
+    sample_every: Duration,
+}
+
+/// The ends of the mail that the dispatcher holds.
+pub(crate) struct Mailbox {
+    /// From everywhere.
+    pub(crate) notices: mpsc::Receiver<Notice>,
+    /// Clients whose task has ended.
+    pub(crate) departures: mpsc::UnboundedReceiver<ClientId>,
+    /// The other end of `notices`.
+    pub(crate) sender: mpsc::Sender<Notice>,
+}
+
+impl Dispatcher {
+    /// A dispatcher without clients.
+    pub(crate) fn new(
+        settings: Settings,
+        mailbox: Mailbox,
+        native: Arc<NativeArchives>,
+        node_name: Option<String>,
+        base: PathBuf,
+    ) -> Dispatcher {
+        let mut core = Core::new(settings, now());
+        core.set_node_name(current_name(node_name.as_deref()));
+        Dispatcher {
+            core,
+            notices: mailbox.notices,
+            departures: mailbox.departures,
+            sender: mailbox.sender,
+            clients: HashMap::new(),
+            link: None,
+            native,
+            node_name,
+            base,
+            sample_every: SAMPLE,
+        }
+    }
+
+    /// Runs until asked to stop, then drains: running jobs get `grace`, then they are handed back. `stop_accepting` is called
+    /// first.
+    pub(crate) async fn run(
+        mut self,
+        mut shutdown: Shutdown,
+        grace: Duration,
+        stop_accepting: impl FnOnce(),
+    ) {
+        self.look();
+        tokio::select! {
+            () = self.serve() => {}
+            () = shutdown.drain() => {}
+        }
+        stop_accepting();
+        self.handle(Event::Drain);
+        let drained = tokio::select! {
+            done = self.serve_until_idle(grace) => done,
+            () = shutdown.now() => false,
+        };
+        if !drained {
+            warn!("jobs still run: they go back to their submitters");
+            self.handle(Event::HandBackAll);
+            tokio::select! {
+                _ = self.serve_until_idle(LAST_RESULTS) => {}
+                () = shutdown.now() => {}
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Takes notices for ever.
+    async fn serve(&mut self) {
+        let mut samples = interval(self.sample_every);
+        let mut period = self.sample_every;
+        loop {
+            if period != self.sample_every {
+                period = self.sample_every;
+                samples = interval(period);
+            }
+            let deadline = self.core.deadline();
+            tokio::select! {
+                Some(notice) = self.notices.recv() => self.take(notice),
+                Some(id) = self.departures.recv() => self.depart(id),
+                _ = samples.tick() => self.look(),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
+                    self.handle(Event::Deadline);
+                }
+            }
+        }
+    }
+
+    /// Takes notices until no job of another machine is left; false if that takes too long.
+    async fn serve_until_idle(&mut self, limit: Duration) -> bool {
+        let until_idle = async {
+            while !self.clients.is_empty() && self.core.foreign_clients() > 0 {
+                tokio::select! {
+                    Some(notice) = self.notices.recv() => self.take(notice),
+                    Some(id) = self.departures.recv() => self.depart(id),
+                }
+            }
+        };
+        timeout(limit, until_idle).await.is_ok()
+    }
+
+    /// The last reports go out before the connection to the scheduler ends.
+    async fn leave(mut self) {
+        self.clients.clear();
+        if let Some((_, messages)) = self.link.take() {
+            let capacity = messages.max_capacity();
+            let sent = async {
+                while messages.capacity() < capacity {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            let _in_time = timeout(LAST_REPORTS, sent).await;
+        }
+    }
+
+    fn take(&mut self, notice: Notice) {
+        match notice {
+            Notice::Hello {
+                id,
+                origin,
+                version,
+                orders,
+            } => {
+                self.clients.insert(id, orders);
+                self.handle(Event::Connected {
+                    id,
+                    origin,
+                    version,
+                });
+            }
+            Notice::Link {
+                generation,
+                version,
+                own_address,
+                messages,
+            } => {
+                self.link = Some((generation, messages));
+                self.handle(Event::LinkUp {
+                    generation,
+                    version,
+                    own_address,
+                });
+            }
+            Notice::Event(event) => {
+                if let Event::LinkDown { generation } = &event
+                    && self
+                        .link
+                        .as_ref()
+                        .is_some_and(|(current, _)| current == generation)
+                {
+                    self.link = None;
+                }
+                self.handle(event);
+            }
+        }
+    }
+
+    /// The task of a client has ended. What it said before that comes first.
+    fn depart(&mut self, id: ClientId) {
+        while let Ok(notice) = self.notices.try_recv() {
+            self.take(notice);
+        }
+        self.clients.remove(&id);
+        self.handle(Event::Gone { id, broken: None });
+    }
+
+    fn look(&mut self) {
+        self.handle(Event::Sample(readings::take(&self.base)));
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut too_slow = Vec::new();
+        for action in self.core.handle(now(), event) {
+            self.carry_out(action, &mut too_slow);
+        }
+        for id in too_slow {
+            let broken = Some("it does not read what it is told".to_owned());
+            self.handle(Event::Gone { id, broken });
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, too_slow: &mut Vec<ClientId>) {
+        let (id, order) = match action {
+            Action::Send(id, message) => (id, Order::Send(message)),
+            Action::Close(id) => (id, Order::Close),
+            Action::Receive(id, toolchain) => (id, Order::Receive(toolchain)),
+            Action::Verify(id, toolchain) => (id, Order::Verify(toolchain)),
+            Action::Admit(id, request) => (id, Order::Admit(request)),
+            Action::StartJob(id) => (id, Order::Start),
+            Action::HandBack(id, reason) => (id, Order::HandBack(reason)),
+            Action::Abort(id) => (id, Order::Abort),
+            Action::BuildNative(id, request) => return self.build_native(id, request),
+            Action::Report(message) => return self.report(message),
+            Action::Login(mut login) => {
+                let name = current_name(self.node_name.as_deref());
+                login.nodename = name.as_str().into();
+                self.core.set_node_name(name);
+                return self.report(Message::Login(login));
+            }
+            Action::DropLink(reason) => {
+                warn!("{reason}; leaving it");
+                self.link = None;
+                return;
+            }
+            Action::SampleEvery(period) => {
+                self.sample_every = period;
+                return;
+            }
+        };
+        let last = matches!(order, Order::Close | Order::Abort);
+        let Some(orders) = self.clients.get(&id) else {
+            return;
+        };
+        let sent = orders.try_send(order);
+        if last {
+            // Everything queued is still carried out; then the task sees that nobody is left to give orders.
+            self.clients.remove(&id);
+        } else if let Err(mpsc::error::TrySendError::Full(_)) = sent {
+            self.clients.remove(&id);
+            too_slow.push(id);
+        }
+    }
+
+    fn report(&mut self, message: Message) {
+        let Some((_, messages)) = &self.link else {
+            return;
+        };
+        debug!("to the scheduler: {}", message.name());
+        if let Err(mpsc::error::TrySendError::Full(_)) = messages.try_send(message) {
+            warn!("the scheduler does not read; leaving it");
+            self.link = None;
+        }
+    }
+
+    fn build_native(&mut self, id: ClientId, request: GetNativeEnv) {
+        let native = Arc::clone(&self.native);
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let result = native.archive(request).await;
+            if let Ok(path) = &result {
+                info!(
+                    "the toolchain archive for client {id} is {}",
+                    path.display()
+                );
+            }
+            let _daemon_ends = sender
+                .send(Event::NativeArchive { id, result }.into())
+                .await;
+        });
+    }
+}
+
+fn now() -> Now {
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    Now {
+        instant: Instant::now(),
+        unix: u32::try_from(unix).unwrap_or(u32::MAX),
+    }
+}
+
+/// The given name, or the host's, which may change while the daemon runs.
+fn current_name(given: Option<&str>) -> String {
+    match given {
+        Some(name) => name.to_owned(),
+        None => rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+    }
+}

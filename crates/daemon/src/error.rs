@@ -1,0 +1,34 @@
+//! Why the daemon cannot start.
+
+use std::io;
+use std::path::PathBuf;
+
+use gelato_net::NetError;
+use gelato_toolchain::store::StoreError;
+
+/// Why the daemon cannot start; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// No socket.
+    #[error(transparent)]
+    Listen(#[from] NetError),
+    /// The base folder cannot be used.
+    #[error("cannot use the base folder {}: {source}; choose another with -b", .path.display())]
+    Base {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The toolchains in the base folder cannot be used.
+    #[error("{0}; choose another base folder with -b")]
+    Store(#[from] StoreError),
+    /// The permissions of the local socket cannot be set.
+    #[error("cannot open {} to other users: {source}; choose another socket with --socket", .path.display())]
+    SocketMode {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

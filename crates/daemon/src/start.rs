@@ -1,0 +1,231 @@
+//! Putting the daemon together: folders, toolchains, sockets, then the tasks.
+
+use std::fs::{self, Permissions};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gelato_net::discovery::survey;
+use gelato_net::listener::Listener;
+use gelato_toolchain::store::Store;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinSet, spawn_blocking};
+use tracing::{debug, info, warn};
+
+use crate::config::{Config, Remote};
+use crate::connection::{Surroundings, serve};
+use crate::core::Settings;
+use crate::core::vocabulary::Event;
+use crate::dispatcher::{Dispatcher, Mailbox};
+use crate::error::DaemonError;
+use crate::ids::ClientIds;
+use crate::link;
+use crate::native::NativeArchives;
+use crate::readings;
+use crate::shutdown::Shutdown;
+use crate::worker::{Terms, Worker};
+
+/// Notices on their way to the dispatcher.
+const NOTICES: usize = 1024;
+
+/// Connections over the network at the same time. More are closed at once, so that local wrappers always find a descriptor.
+const NETWORK_CONNECTIONS: usize = 2000;
+
+/// How long to listen for names of networks at the start.
+const SURVEY: Duration = Duration::from_millis(200);
+
+/// The smallest cache of toolchains, in bytes.
+const SMALLEST_CACHE: u64 = 5 << 30;
+
+/// The smallest limit of memory of a job, in bytes.
+const SMALLEST_MEMORY: u64 = 4 << 30;
+
+/// A daemon that listens and does not serve yet.
+pub struct Daemon {
+    config: Config,
+    listeners: Vec<Listener>,
+    address: Option<SocketAddr>,
+    worker: Option<Arc<Worker>>,
+}
+
+/// Starts the daemon and serves until `shutdown`.
+///
+/// # Errors
+/// [`DaemonError`], all before anything is served.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), DaemonError> {
+    Daemon::start(config).await?.serve(shutdown).await;
+    Ok(())
+}
+
+impl Daemon {
+    /// Prepares folders and toolchains, and opens the sockets.
+    ///
+    /// # Errors
+    /// [`DaemonError`].
+    pub async fn start(config: Config) -> Result<Daemon, DaemonError> {
+        let prepared = config.clone();
+        let worker = match spawn_blocking(move || prepare(&prepared)).await {
+            Ok(worker) => worker?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let mut listeners = Vec::new();
+        let mut address = None;
+        if config.remote.is_some() {
+            for &wanted in &config.listen {
+                let port = address.map_or(wanted.port(), |first: SocketAddr| first.port());
+                let listener =
+                    Listener::bind_tcp(SocketAddr::new(wanted.ip(), port), config.retry).await?;
+                address = address.or(listener.local_addr());
+                listeners.push(listener);
+            }
+        }
+        listeners.push(Listener::bind_unix(&config.socket)?);
+        fs::set_permissions(&config.socket, Permissions::from_mode(config.socket_mode)).map_err(
+            |source| DaemonError::SocketMode {
+                path: config.socket.clone(),
+                source,
+            },
+        )?;
+        Ok(Daemon {
+            config,
+            listeners,
+            address,
+            worker,
+        })
+    }
+
+    /// Where other machines reach the daemon; `None` without remote jobs.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then drains.
+    pub async fn serve(self, shutdown: Shutdown) {
+        let Daemon {
+            config,
+            listeners,
+            address,
+            worker,
+        } = self;
+        let (sender, notices) = mpsc::channel(NOTICES);
+        let (departures, departed) = mpsc::unbounded_channel();
+        let surroundings = Surroundings {
+            ids: Arc::new(ClientIds::default()),
+            notices: sender.clone(),
+            departures,
+            worker: worker.clone(),
+            limits: config.limits,
+        };
+        info!("allowing up to {} active jobs", config.max_jobs);
+        if worker.is_some() {
+            info!("supported features: env_xz env_zstd");
+        }
+        let names = survey(&config.scheduler, SURVEY).await;
+        let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
+        info!("Netnames: {}", names.join(" "));
+        if let Some(worker) = &worker {
+            // The queue is empty yet.
+            let _room = sender.try_send(Event::Toolchains(worker.toolchains()).into());
+        }
+        let mut tasks = JoinSet::new();
+        for listener in listeners {
+            tasks.spawn(accept(listener, surroundings.clone()));
+        }
+        let link = tokio::spawn(link::maintain(
+            config.scheduler,
+            config.reconnect,
+            config.limits,
+            sender.clone(),
+        ));
+        let settings = Settings {
+            max_jobs: config.max_jobs,
+            cpus: readings::cpus(),
+            platform: config.platform,
+            port: address.map_or(0, |address| address.port()),
+            can_jail: worker.is_some(),
+            no_remote: worker.is_none(),
+        };
+        let cache_limit = config
+            .cache_limit
+            .unwrap_or_else(|| default_cache(&config.base));
+        let native = Arc::new(NativeArchives::new(&config.base, cache_limit));
+        let mailbox = Mailbox {
+            notices,
+            departures: departed,
+            sender,
+        };
+        let dispatcher = Dispatcher::new(settings, mailbox, native, config.node_name, config.base);
+        dispatcher
+            .run(shutdown, config.grace, || tasks.abort_all())
+            .await;
+        link.abort();
+        debug!("ended");
+    }
+}
+
+async fn accept(mut listener: Listener, surroundings: Surroundings) {
+    let network = listener.local_addr().is_some();
+    let room = Arc::new(Semaphore::new(NETWORK_CONNECTIONS));
+    loop {
+        let socket = listener.accept().await;
+        let permit = if network {
+            match Arc::clone(&room).try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => {
+                    warn!("{NETWORK_CONNECTIONS} connections already, refusing another");
+                    continue;
+                }
+            }
+        } else {
+            None
+        };
+        let surroundings = surroundings.clone();
+        tokio::spawn(async move {
+            serve(socket, surroundings).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Blocks.
+fn prepare(config: &Config) -> Result<Option<Arc<Worker>>, DaemonError> {
+    let unusable = |source| DaemonError::Base {
+        path: config.base.clone(),
+        source,
+    };
+    fs::create_dir_all(&config.base).map_err(unusable)?;
+    let Some(remote) = &config.remote else {
+        return Ok(None);
+    };
+    let store = Store::open(
+        &config.base,
+        config
+            .cache_limit
+            .unwrap_or_else(|| default_cache(&config.base)),
+    )?;
+    let worker = Worker::open(store, &config.base, terms(remote, config)).map_err(unusable)?;
+    Ok(Some(Arc::new(worker)))
+}
+
+fn terms(remote: &Remote, config: &Config) -> Terms {
+    let memory = readings::take(&config.base)
+        .memory
+        .map(|memory| memory.total.max(SMALLEST_MEMORY));
+    Terms {
+        level: remote.level,
+        jailer: remote.jailer.clone(),
+        identity: remote.identity,
+        nice: remote.nice,
+        memory,
+        compression: config.compression,
+    }
+}
+
+/// A tenth of the disk.
+fn default_cache(base: &Path) -> u64 {
+    let total = rustix::fs::statvfs(base).map_or(0, |fs| fs.f_blocks.saturating_mul(fs.f_frsize));
+    (total / 10).max(SMALLEST_CACHE)
+}

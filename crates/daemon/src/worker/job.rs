@@ -1,0 +1,373 @@
+//! One job of another machine, from the message that names it to the last byte of its result.
+//!
+//! Takes over the submitter's connection. Tells the dispatcher once: that the job is over, from when on its slot is free, or
+//! that the submitter left before it began.
+
+mod bench;
+mod intake;
+
+use std::fs::File;
+use std::sync::Arc;
+
+use gelato_net::NetError;
+use gelato_net::stream::{Reader, Writer};
+use gelato_sandbox::{Outcome, Running};
+use gelato_wire::Message;
+use gelato_wire::msg::{CompileResult, StatusText};
+use gelato_wire::types::exit_codes;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tracing::{debug, info, warn};
+
+use super::process::{Ending, Said, Source, attach, reap};
+use super::{Worker, WorkerError, result};
+use crate::core::vocabulary::{Event, JobReport, JobRequest};
+use crate::ids::ClientId;
+use crate::notice::{Notice, Order};
+use bench::{Begun, Bench, begin, hand_back};
+use intake::Intake;
+
+/// A job's connection and its way to the dispatcher.
+pub(crate) struct Line<'a> {
+    /// The submitter.
+    pub(crate) id: ClientId,
+    /// From it.
+    pub(crate) reader: &'a mut Reader,
+    /// To it.
+    pub(crate) writer: &'a mut Writer,
+    /// From the dispatcher.
+    pub(crate) orders: &'a mut mpsc::Receiver<Order>,
+    /// To the dispatcher.
+    pub(crate) notices: &'a mpsc::Sender<Notice>,
+}
+
+/// Why a job ends without a result.
+#[derive(Debug)]
+pub(super) enum Abandon {
+    /// The submitter closed the connection.
+    Gone,
+    /// The submitter said something after the source, which means "stop".
+    Cancelled,
+    /// The submitter sent what cannot be used, or nothing for too long.
+    Broken(String),
+    /// The dispatcher gave the order.
+    Aborted,
+}
+
+impl From<NetError> for Abandon {
+    fn from(error: NetError) -> Abandon {
+        if error.is_closed() {
+            Abandon::Gone
+        } else {
+            Abandon::Broken(error.to_string())
+        }
+    }
+}
+
+enum Admission {
+    Start,
+    HandBack(&'static str),
+    Over,
+}
+
+/// Carries out a job.
+pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobRequest) {
+    let mut intake = Intake::default();
+    match line.wait_for_slot(&mut intake).await {
+        Admission::Over => {}
+        Admission::Start => line.carry_out(worker, request, intake).await,
+        Admission::HandBack(reason) => {
+            line.hand_back_unstarted(worker, intake, exit_codes::OUT_OF_MEMORY, reason)
+                .await;
+        }
+    }
+}
+
+impl Line<'_> {
+    /// Takes in the source until the dispatcher decides.
+    async fn wait_for_slot(&mut self, intake: &mut Intake) -> Admission {
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    Some(Order::Start) => return Admission::Start,
+                    Some(Order::HandBack(reason)) => return Admission::HandBack(reason),
+                    _ => return Admission::Over,
+                },
+                message = self.reader.receive(None, "the source"), if intake.has_room() => {
+                    let broken = match message {
+                        Ok(message) => intake.push(message).err(),
+                        Err(error) => Some(error.into()),
+                    };
+                    let broken = match broken {
+                        None => continue,
+                        Some(Abandon::Broken(reason)) => Some(reason),
+                        Some(_) => None,
+                    };
+                    self.tell(Event::Gone { id: self.id, broken }).await;
+                    return Admission::Over;
+                }
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, worker: &Arc<Worker>, request: &JobRequest, mut intake: Intake) {
+        let Begun { mut running, bench } = match begin(worker, request).await {
+            Ok(begun) => begun,
+            Err(error) => return self.not_begun(worker, request, intake, &error).await,
+        };
+        let (mut source, ending) = match attach(&mut running) {
+            Ok(streams) => streams,
+            Err(error) => return self.not_begun(worker, request, intake, &error).await,
+        };
+        let watched = self.watch(&running, &mut source, ending, &mut intake).await;
+        if watched.is_err() {
+            running.kill();
+        }
+        drop(source);
+        let outcome = reap(running).await;
+        let report = bench.report(&intake, outcome.as_ref().ok());
+        match watched {
+            Ok(watched) => {
+                self.deliver(worker, request, bench, report, outcome, watched)
+                    .await
+            }
+            Err(abandon) => {
+                self.abandoned(request, report, abandon).await;
+                discard(bench).await;
+            }
+        }
+    }
+
+    /// Feeds the compiler and collects what it says, until both are over.
+    async fn watch(
+        &mut self,
+        running: &Running,
+        source: &mut Source,
+        ending: Ending,
+        intake: &mut Intake,
+    ) -> Result<Watched, Abandon> {
+        let Line { reader, orders, .. } = self;
+        let collecting = ending.collect();
+        tokio::pin!(collecting);
+        let mut said = None;
+        let mut handed_back = None;
+        {
+            let feeding = intake.feed(reader, source);
+            tokio::pin!(feeding);
+            loop {
+                tokio::select! {
+                    order = orders.recv() => stop(order, running, &mut handed_back)?,
+                    over = &mut collecting, if said.is_none() => said = Some(over),
+                    fed = &mut feeding => {
+                        fed?;
+                        break;
+                    }
+                }
+            }
+        }
+        loop {
+            if let Some(said) = said {
+                return Ok(Watched { said, handed_back });
+            }
+            tokio::select! {
+                order = orders.recv() => stop(order, running, &mut handed_back)?,
+                over = &mut collecting => said = Some(over),
+                message = reader.receive(None, "the end of the job") => {
+                    return Err(message.map_or_else(Abandon::from, |_| Abandon::Cancelled));
+                }
+            }
+        }
+    }
+
+    async fn deliver(
+        &mut self,
+        worker: &Arc<Worker>,
+        request: &JobRequest,
+        bench: Bench,
+        report: JobReport,
+        outcome: Result<Outcome, WorkerError>,
+        watched: Watched,
+    ) {
+        let Watched { said, handed_back } = watched;
+        let finished = spawn_blocking(move || bench.finish(outcome, said, handed_back)).await;
+        let Ok((bench, finished)) = finished else {
+            return self.over(report).await;
+        };
+        info!("{}", finished.log_line);
+        if let Some(reason) = finished.reason {
+            warn!(
+                "job {} goes back to its submitter: {reason}",
+                request.job_id
+            );
+        }
+        let exit_code = finished.result.status;
+        self.over(JobReport {
+            exit_code,
+            out_uncompressed: finished.bytes,
+            ..report
+        })
+        .await;
+        self.send(worker, finished.result, finished.files).await;
+        discard(bench).await;
+        if finished.suspect {
+            self.suspect(worker, request);
+        }
+    }
+
+    /// The compiler did not even start.
+    async fn not_begun(
+        &mut self,
+        worker: &Arc<Worker>,
+        request: &JobRequest,
+        intake: Intake,
+        error: &WorkerError,
+    ) {
+        warn!("job {}: compiler did not start: {error}", request.job_id);
+        if !error.is_toolchains_fault() {
+            return self
+                .hand_back_unstarted(
+                    worker,
+                    intake,
+                    exit_codes::NOT_STARTED,
+                    "the worker could not start the compiler",
+                )
+                .await;
+        }
+        self.over(JobReport {
+            exit_code: exit_codes::TOOLCHAIN_MISSING,
+            ..intake.report()
+        })
+        .await;
+        if self.writer.version().at_least(22) {
+            let text = format!("compiler did not start: {error}").into();
+            if let Err(error) = self
+                .writer
+                .send(&Message::StatusText(StatusText { text }))
+                .await
+            {
+                debug!("{error}");
+            }
+        }
+        self.suspect(worker, request);
+    }
+
+    /// A result that makes the submitter compile by itself. It listens only after its last byte of source.
+    async fn hand_back_unstarted(
+        &mut self,
+        worker: &Arc<Worker>,
+        mut intake: Intake,
+        exit_code: i32,
+        reason: &'static str,
+    ) {
+        let drained = tokio::select! {
+            drained = intake.drain(self.reader) => drained,
+            _ = self.orders.recv() => Err(Abandon::Aborted),
+        };
+        self.over(JobReport {
+            exit_code,
+            ..intake.report()
+        })
+        .await;
+        if drained.is_ok() {
+            self.send(worker, hand_back(reason, Said::default()), Vec::new())
+                .await;
+        }
+    }
+
+    async fn abandoned(&mut self, request: &JobRequest, report: JobReport, abandon: Abandon) {
+        let job = request.job_id;
+        let exit_code = match abandon {
+            Abandon::Cancelled => {
+                info!("job {job}: client cancelled");
+                exit_codes::CLIENT_VANISHED
+            }
+            Abandon::Gone => {
+                info!("job {job}: its submitter is gone");
+                exit_codes::CLIENT_GONE
+            }
+            Abandon::Broken(reason) => {
+                warn!("job {job}: {reason}");
+                exit_codes::CLIENT_GONE
+            }
+            Abandon::Aborted => exit_codes::CLIENT_GONE,
+        };
+        self.over(JobReport {
+            exit_code,
+            ..report
+        })
+        .await;
+    }
+
+    async fn over(&mut self, report: JobReport) {
+        self.tell(Event::JobOver {
+            id: self.id,
+            report,
+        })
+        .await;
+    }
+
+    async fn tell(&mut self, event: Event) {
+        // Without a dispatcher the daemon is ending, and so is this.
+        let _daemon_ends = self.notices.send(event.into()).await;
+    }
+
+    /// Sends a result unless the dispatcher wants the connection to end.
+    async fn send(&mut self, worker: &Arc<Worker>, result: CompileResult, files: Vec<File>) {
+        let compression = worker.terms.compression;
+        let sending = result::send(self.writer, result, files, compression);
+        tokio::pin!(sending);
+        loop {
+            tokio::select! {
+                sent = &mut sending => {
+                    if let Err(error) = sent {
+                        info!("a result did not arrive: {error}");
+                    }
+                    return;
+                }
+                order = self.orders.recv() => match order {
+                    None | Some(Order::Abort | Order::Close) => return,
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Looks at the toolchain in the background; the scheduler hears if it is gone.
+    fn suspect(&self, worker: &Arc<Worker>, request: &JobRequest) {
+        let worker = Arc::clone(worker);
+        let toolchain = request.toolchain.clone();
+        let notices = self.notices.clone();
+        tokio::spawn(async move {
+            worker.suspect(&toolchain).await;
+            let _daemon_ends = notices
+                .send(Event::Toolchains(worker.toolchains()).into())
+                .await;
+        });
+    }
+}
+
+struct Watched {
+    said: Said,
+    handed_back: Option<&'static str>,
+}
+
+fn stop(
+    order: Option<Order>,
+    running: &Running,
+    handed_back: &mut Option<&'static str>,
+) -> Result<(), Abandon> {
+    match order {
+        Some(Order::HandBack(reason)) => {
+            running.kill();
+            *handed_back = Some(reason);
+            Ok(())
+        }
+        None | Some(Order::Abort | Order::Close) => Err(Abandon::Aborted),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Removing a job's folder blocks.
+async fn discard(bench: Bench) {
+    let _removed = spawn_blocking(move || drop(bench)).await;
+}

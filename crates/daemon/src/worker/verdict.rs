@@ -1,0 +1,183 @@
+//! Whose fault a failed compilation is. Pure.
+//!
+//! What the source is to blame for is passed on as it is. What this machine or its toolchain may be to blame for is handed
+//! back with the flag that makes the submitter compile by itself: a slow answer is better than a wrong one.
+
+use gelato_sandbox::Exit;
+
+/// Less than this many free bytes after a failure means that the disk was full.
+const DISK_FULL: u64 = 10 << 20;
+
+/// What compilers and their libraries say when memory runs out, and what a killed or crashed compiler leaves behind.
+const NOT_THE_SOURCE: [&str; 14] = [
+    "memory exhausted",
+    "out of memory",
+    "annot allocate memory",
+    "failed to map segment from shared object",
+    "Assertion `NewElts && \"Out of memory\"' failed",
+    "terminate called after throwing an instance of 'std::bad_alloc'",
+    "llvm::MallocSlabAllocator::Allocate",
+    "o space left on device",
+    "signal terminated program",
+    "internal compiler error",
+    "PLEASE submit a bug report",
+    "cannot execute",
+    "error trying to exec",
+    "error while loading shared libraries",
+];
+
+/// What became of the compiler.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observed<'a> {
+    /// How it ended.
+    pub(crate) exit: Exit,
+    /// What it said on standard error.
+    pub(crate) stderr: &'a [u8],
+    /// Whether everything it said fits into a result.
+    pub(crate) diagnostics_fit: bool,
+    /// Whether it left an object with something in it.
+    pub(crate) has_object: bool,
+    /// Free bytes where it wrote.
+    pub(crate) disk_free: Option<u64>,
+}
+
+/// The answer to the submitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// An object was made.
+    Success,
+    /// The compiler refused the source with this exit status.
+    Refused(i32),
+    /// Not the source's fault, or not certain: the submitter is to compile it.
+    HandBack(&'static str),
+}
+
+/// Judges a compilation that was not interrupted by us.
+pub(crate) fn judge(observed: &Observed<'_>) -> Verdict {
+    let code = match observed.exit {
+        Exit::Signal(_) => return Verdict::HandBack("the compiler was killed"),
+        Exit::Code(code) => code,
+    };
+    if !observed.diagnostics_fit {
+        return Verdict::HandBack("the compiler said more than a result can carry");
+    }
+    if code == 0 {
+        return if observed.has_object {
+            Verdict::Success
+        } else {
+            Verdict::HandBack("the compiler succeeded without an object")
+        };
+    }
+    if code >= 128 {
+        return Verdict::HandBack("a part of the compiler was killed");
+    }
+    if NOT_THE_SOURCE
+        .iter()
+        .any(|text| contains(observed.stderr, text.as_bytes()))
+    {
+        return Verdict::HandBack(
+            "the compiler ran out of memory or disk, crashed, or is incomplete",
+        );
+    }
+    if observed.disk_free.is_some_and(|free| free < DISK_FULL) {
+        return Verdict::HandBack("the disk of the worker is full");
+    }
+    Verdict::Refused(code)
+}
+
+fn contains(text: &[u8], needle: &[u8]) -> bool {
+    text.windows(needle.len()).any(|part| part == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINE: Observed<'static> = Observed {
+        exit: Exit::Code(0),
+        stderr: b"",
+        diagnostics_fit: true,
+        has_object: true,
+        disk_free: Some(1 << 40),
+    };
+
+    fn handed_back(observed: &Observed<'_>) -> bool {
+        matches!(judge(observed), Verdict::HandBack(_))
+    }
+
+    #[test]
+    fn the_sources_own_errors_are_passed_on() {
+        assert_eq!(judge(&FINE), Verdict::Success);
+        let error = Observed {
+            exit: Exit::Code(1),
+            stderr: b"x.c:1:1: error: expected ';'",
+            has_object: false,
+            ..FINE
+        };
+        assert_eq!(judge(&error), Verdict::Refused(1));
+    }
+
+    #[test]
+    fn d1_killed_compilers_are_handed_back() {
+        assert!(handed_back(&Observed {
+            exit: Exit::Signal(9),
+            ..FINE
+        }));
+        assert!(handed_back(&Observed {
+            exit: Exit::Code(137),
+            ..FINE
+        }));
+        let driver = b"g++: fatal error: Killed signal terminated program cc1plus";
+        assert!(handed_back(&Observed {
+            exit: Exit::Code(1),
+            stderr: driver,
+            ..FINE
+        }));
+    }
+
+    #[test]
+    fn d41_success_needs_an_object() {
+        assert!(handed_back(&Observed {
+            has_object: false,
+            ..FINE
+        }));
+    }
+
+    #[test]
+    fn d18_cut_diagnostics_are_handed_back_whatever_the_status() {
+        assert!(handed_back(&Observed {
+            diagnostics_fit: false,
+            ..FINE
+        }));
+        assert!(handed_back(&Observed {
+            diagnostics_fit: false,
+            exit: Exit::Code(1),
+            ..FINE
+        }));
+    }
+
+    #[test]
+    fn memory_and_disk_are_not_the_sources_fault() {
+        let failed = Observed {
+            exit: Exit::Code(1),
+            has_object: false,
+            ..FINE
+        };
+        for stderr in [
+            "cc1plus: out of memory allocating 65536 bytes",
+            "as: No space left on device",
+        ] {
+            assert!(
+                handed_back(&Observed {
+                    stderr: stderr.as_bytes(),
+                    ..failed
+                }),
+                "{stderr}"
+            );
+        }
+        assert!(handed_back(&Observed {
+            disk_free: Some(1 << 20),
+            ..failed
+        }));
+    }
+}

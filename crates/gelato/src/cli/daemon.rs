@@ -1,0 +1,423 @@
+//! `gelato daemon`, also called `iceccd`: Icecream's options, the start as a service, signals.
+//!
+//! Order matters here: everything that needs root (run folder, log, pid file, base folder) comes before giving it up, and that
+//! comes before any thread. What the daemon then does is in the crate `gelato_daemon`.
+
+mod service;
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use gelato_daemon::{Config, Daemon, Reconnect, Remote};
+use gelato_net::Limits;
+use gelato_net::discovery::interfaces::Filter;
+use gelato_net::discovery::{Reach, Wanted};
+use gelato_net::listener::Retry;
+use gelato_sandbox::{Jailer, Level, identity};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::cli::detach::{self, Detached};
+use service::Service;
+
+/// Options of the daemon; all but the last three are Icecream's.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Name of the network to join [default: ICECREAM]
+    #[arg(short = 'n', long, value_name = "NAME")]
+    netname: Option<String>,
+    /// Jobs at the same time; negative: one for each CPU
+    #[arg(short = 'm', long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i32).range(..=4096))]
+    max_processes: Option<i32>,
+    /// Take no jobs of other machines
+    #[arg(long)]
+    no_remote: bool,
+    /// Go into the background
+    #[arg(short = 'd', long)]
+    daemonize: bool,
+    /// Append the log to a file instead of standard error
+    #[arg(short = 'l', long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Host of the scheduler, perhaps with its port [default: ask the network]
+    #[arg(short = 's', long, value_name = "HOST[:PORT]")]
+    scheduler_host: Option<String>,
+    /// Log warnings; twice: information; three times: everything
+    #[arg(short = 'v', long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// User to become when started as root [default: icecc]
+    #[arg(short = 'u', long, value_name = "USER")]
+    user_uid: Option<OsString>,
+    /// Folder for toolchains
+    /// [default: /var/tmp/icecc-envs as root, gelato/envs in the user's cache folder otherwise]
+    #[arg(short = 'b', long, value_name = "FOLDER")]
+    env_basedir: Option<PathBuf>,
+    /// Megabytes of toolchains to keep [default: a tenth of the disk, at least 5120]
+    #[arg(long, value_name = "MB")]
+    cache_limit: Option<u64>,
+    /// Name of this node [default: the host name]
+    #[arg(short = 'N', long, value_name = "NAME")]
+    name: Option<String>,
+    /// Network interface to listen on [default: all]
+    #[arg(short = 'i', long, value_name = "INTERFACE")]
+    interface: Option<String>,
+    /// TCP port
+    #[arg(short = 'p', long, value_name = "PORT", default_value_t = 10245)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// Niceness of jobs of other machines
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(i32).range(0..=19))]
+    nice: i32,
+    /// The local socket, and the only one
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// How jobs of other machines are kept apart
+    #[arg(long, value_enum, default_value_t = Sandbox::Auto)]
+    sandbox: Sandbox,
+    #[command(flatten)]
+    detached: Detached,
+}
+
+/// What `--sandbox` offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sandbox {
+    /// The strongest that works here
+    Auto,
+    /// Namespaces of their own; needs no root
+    Userns,
+    /// A root folder of their own; needs root at the start
+    Chroot,
+}
+
+impl Sandbox {
+    fn level(self) -> Option<Level> {
+        match self {
+            Sandbox::Auto => None,
+            Sandbox::Userns => Some(Level::UserNamespace),
+            Sandbox::Chroot => Some(Level::Chroot),
+        }
+    }
+}
+
+/// Where the daemon listens for local programs without root.
+const HOME_SOCKET: &str = ".iceccd.socket";
+
+/// How long running jobs may go on after the first signal.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// The daemon from its options to its end.
+pub(crate) fn run(args: Args) -> ExitCode {
+    let outcome = if args.daemonize && !args.detached.is_child() {
+        detach::start_child()
+    } else {
+        start(&args)
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("iceccd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Args) -> anyhow::Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    service::raise_descriptor_limit();
+    let mut scheduler =
+        Wanted::from_environment(args.scheduler_host.as_deref(), args.netname.as_deref())?;
+    if scheduler.netname.is_empty() {
+        scheduler.netname = gelato_net::discovery::DEFAULT_NETNAME.into();
+    }
+    let listen = listen_addresses(args)?;
+    let as_root = identity::is_root();
+    let base = base_folder(args, as_root)?;
+    let service = if as_root {
+        Some(Service::find(args.user_uid.as_deref())?)
+    } else {
+        None
+    };
+    let log_file = log_file(args, service.as_ref())?;
+    crate::log::init(args.verbose, log_file.as_deref()).with_context(|| {
+        format!(
+            "cannot open the log {}",
+            log_file.unwrap_or_default().display()
+        )
+    })?;
+    args.detached.leave_session();
+    let nice = args.nice;
+    info!(
+        "ICECREAM daemon {} starting up (nice level {nice})",
+        env!("CARGO_PKG_VERSION")
+    );
+    let pid_file = match &service {
+        Some(service) => service.become_it(&base, args.log_file.as_deref())?,
+        None => None,
+    };
+    let remote = if args.no_remote { None } else { remote(args)? };
+    let (socket, socket_mode) = local_socket(args, as_root)?;
+    let tests = std::env::var_os("ICECC_TESTS").is_some();
+    let config = Config {
+        node_name: args.name.clone(),
+        platform: gelato_toolchain::names::platform(),
+        max_jobs: slots(args.max_processes),
+        scheduler,
+        reconnect: if tests {
+            Reconnect::EAGER
+        } else {
+            Reconnect::PATIENT
+        },
+        listen,
+        retry: Retry::DAEMON,
+        socket,
+        socket_mode,
+        base,
+        cache_limit: args
+            .cache_limit
+            .map(|megabytes| megabytes.saturating_mul(1 << 20)),
+        remote,
+        grace: GRACE,
+        compression: compression_level(),
+        limits: Limits::from_environment(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(
+            usize::try_from(gelato_daemon::cpus())
+                .unwrap_or(1)
+                .clamp(1, 4),
+        )
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let result = runtime.block_on(serve(config, &args.detached));
+    // A thread that still unpacks or packs must not keep the daemon from ending.
+    runtime.shutdown_background();
+    if let Some(pid_file) = pid_file {
+        pid_file.remove();
+    }
+    result
+}
+
+async fn serve(config: Config, detached: &Detached) -> anyhow::Result<()> {
+    let (trigger, shutdown) = gelato_daemon::shutdown();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut alarm = signal(SignalKind::alarm())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let daemon = match Daemon::start(config).await {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            error!("{error}");
+            return Err(error.into());
+        }
+    };
+    detached.ready();
+    let serving = daemon.serve(shutdown);
+    tokio::pin!(serving);
+    loop {
+        tokio::select! {
+            () = &mut serving => return Ok(()),
+            _ = terminate.recv() => trigger.stop(),
+            _ = interrupt.recv() => trigger.stop(),
+            _ = alarm.recv() => trigger.stop(),
+            _ = hangup.recv() => reopen_log(),
+        }
+    }
+}
+
+fn reopen_log() {
+    match crate::log::reopen() {
+        Ok(()) => info!("reopened the log"),
+        Err(error) => warn!("the old log stays in use, the new one cannot be opened: {error}"),
+    }
+    if let Some(path) = std::env::var_os("ICECC_TEST_FLUSH_LOG_MARK")
+        && let Ok(text) = std::fs::read_to_string(path)
+    {
+        error!(
+            "flush log mark: {}",
+            text.lines().next().unwrap_or_default()
+        );
+    }
+    if let Some(path) = std::env::var_os("ICECC_TEST_LOG_HEADER")
+        && let Ok(text) = std::fs::read_to_string(path)
+        && !text.is_empty()
+    {
+        let header: Vec<&str> = text.lines().take(3).collect();
+        error!("{}", header.join("\n"));
+    }
+}
+
+/// The level jobs of others run at; `None`, with the reasons in the log, if that is not possible here.
+fn remote(args: &Args) -> anyhow::Result<Option<Remote>> {
+    let jailer = Jailer::current_exe();
+    let probe = jailer.probe(args.sandbox.level());
+    let Some(level) = probe.level else {
+        if let Some(wanted) = args.sandbox.level() {
+            bail!(
+                "the {wanted} sandbox does not work here: {}",
+                probe.obstacles.join("; ")
+            );
+        }
+        warn!("Cannot use chroot, no remote jobs accepted.");
+        for obstacle in &probe.obstacles {
+            warn!("{obstacle}");
+        }
+        return Ok(None);
+    };
+    for obstacle in &probe.obstacles {
+        info!("{obstacle}");
+    }
+    info!("jobs of other machines run in a {level} sandbox");
+    Ok(Some(Remote {
+        level,
+        jailer,
+        identity: None,
+        nice: args.nice,
+    }))
+}
+
+fn listen_addresses(args: &Args) -> anyhow::Result<Vec<SocketAddr>> {
+    if args.no_remote {
+        return Ok(Vec::new());
+    }
+    let addresses = match &args.interface {
+        None => vec![Ipv4Addr::UNSPECIFIED],
+        Some(interface) => match Reach::Interface(interface.clone()).filter() {
+            Ok(Filter::Networks { networks, .. }) if !networks.is_empty() => {
+                let first = networks.into_iter().map(|(address, _)| address).take(1);
+                first.chain([Ipv4Addr::LOCALHOST]).collect()
+            }
+            _ => bail!(
+                "no IPv4 address at the interface {interface}: name one that `ip -4 address` lists with -i"
+            ),
+        },
+    };
+    Ok(addresses
+        .into_iter()
+        .map(|address| SocketAddr::new(address.into(), args.port))
+        .collect())
+}
+
+fn slots(wanted: Option<i32>) -> u32 {
+    wanted
+        .and_then(|wanted| u32::try_from(wanted).ok())
+        .unwrap_or_else(gelato_daemon::cpus)
+}
+
+fn base_folder(args: &Args, as_root: bool) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = &args.env_basedir {
+        return std::path::absolute(folder)
+            .with_context(|| format!("unusable base folder {}", folder.display()));
+    }
+    if as_root {
+        return Ok("/var/tmp/icecc-envs".into());
+    }
+    let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
+        (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
+        (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".cache"),
+        _ => bail!("there is no HOME to keep toolchains in: choose a base folder with -b"),
+    };
+    Ok(cache.join("gelato/envs"))
+}
+
+fn log_file(args: &Args, service: Option<&Service>) -> anyhow::Result<Option<PathBuf>> {
+    match (&args.log_file, service) {
+        (Some(file), _) => {
+            let file = std::path::absolute(file)
+                .with_context(|| format!("unusable log {}", file.display()))?;
+            Ok(Some(file))
+        }
+        (None, Some(service)) if args.daemonize => service.default_log().map(Some),
+        (None, _) => Ok(None),
+    }
+}
+
+fn local_socket(args: &Args, as_root: bool) -> anyhow::Result<(PathBuf, u32)> {
+    const FOR_ALL: u32 = 0o777;
+    const FOR_OWNER: u32 = 0o755;
+    if let Some(socket) = &args.socket {
+        return Ok((socket.clone(), if as_root { FOR_ALL } else { FOR_OWNER }));
+    }
+    if let Some(socket) = std::env::var_os("ICECC_TEST_SOCKET") {
+        return Ok((socket.into(), FOR_ALL));
+    }
+    // Also for a service manager that starts us as the service user and made the folder.
+    if as_root || service::may_write(service::RUN_FOLDER) {
+        return Ok((
+            PathBuf::from(service::RUN_FOLDER).join("iceccd.socket"),
+            FOR_ALL,
+        ));
+    }
+    match std::env::var_os("HOME") {
+        Some(home) if !home.is_empty() => Ok((PathBuf::from(home).join(HOME_SOCKET), FOR_OWNER)),
+        _ => bail!("there is no HOME to put the local socket in: choose its path with --socket"),
+    }
+}
+
+/// The level of zstd, from `ICECC_COMPRESSION`.
+fn compression_level() -> i32 {
+    std::env::var("ICECC_COMPRESSION")
+        .ok()
+        .and_then(|level| level.trim().parse().ok())
+        .unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Program::try_parse_from(std::iter::once("iceccd").chain(line.split_whitespace()))
+            .map(|program| program.args)
+    }
+
+    #[test]
+    fn icecreams_options_are_understood() {
+        let args = parse(
+            "-d -l /tmp/log --nice 7 -s host:1234 -n net -m 3 -u icecc -b /base -vvv --no-remote -N node -i eth0 -p 99 \
+             --cache-limit 4096",
+        )
+        .unwrap();
+        assert!(args.daemonize && args.no_remote);
+        assert_eq!(
+            (args.verbose, args.port, args.nice, args.cache_limit),
+            (3, 99, 7, Some(4096))
+        );
+        assert_eq!(slots(args.max_processes), 3);
+        assert!(slots(parse("-m -1").unwrap().max_processes) >= 1);
+        assert_eq!(slots(parse("-m 0").unwrap().max_processes), 0);
+        let long = "--max-processes=2 --daemonize --log-file=x --scheduler-host=h --user-uid=u --env-basedir=b --name=n \
+                    --interface=i --port=1 --netname=n";
+        assert!(parse(long).is_ok());
+    }
+
+    #[test]
+    fn d25_numbers_are_checked() {
+        for line in [
+            "-p 0",
+            "-p 99999",
+            "-p x",
+            "-m x",
+            "--nice 20",
+            "--nice x",
+            "--cache-limit -1",
+            "--unknown",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
