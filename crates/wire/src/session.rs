@@ -9,6 +9,10 @@ use thiserror::Error;
 use crate::msg::{DecodeError, EncodeError, MAX_FRAME, Message};
 use crate::version::{LARGEST_CLAIM, ProtocolVersion};
 
+/// What a connection may keep of its input buffer while nothing is in it, in bytes: enough for all
+/// messages but file chunks.
+const QUIET_CAPACITY: usize = 16 * 1024;
+
 /// What the peer did wrong. The connection is dead afterwards.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ProtocolError {
@@ -90,8 +94,7 @@ impl Session {
             return Err(error);
         }
         if self.taken == self.input.len() {
-            self.input.clear();
-            self.taken = 0;
+            self.forget_input();
         } else if self.taken > self.input.len() / 2 {
             self.input.drain(..self.taken);
             self.taken = 0;
@@ -126,6 +129,9 @@ impl Session {
         match decoded {
             Ok(message) => {
                 self.taken += 4 + length as usize;
+                if self.taken == self.input.len() {
+                    self.forget_input();
+                }
                 Ok(Some(message))
             }
             Err(error) => self.die(error.into()),
@@ -164,6 +170,13 @@ impl Session {
     /// tells a cut connection from a closed one.
     pub fn has_partial_input(&self) -> bool {
         self.taken < self.input.len()
+    }
+
+    /// Keeps no large buffer for a connection that has gone quiet.
+    fn forget_input(&mut self) {
+        self.taken = 0;
+        self.input.clear();
+        self.input.shrink_to(QUIET_CAPACITY);
     }
 
     fn exchange_versions(&mut self) -> Result<(), ProtocolError> {

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use gelato_compiler::LocalReason;
 
+/// The reason of jobs that could have gone elsewhere, had there been an elsewhere.
+const NO_CLUSTER: &str = "no-cluster";
+
 /// What a build's jobs came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
@@ -36,6 +39,15 @@ impl Summary {
             }
         }
         summary
+    }
+
+    /// Tells jobs that were kept here because there is nobody else from jobs the user keeps here:
+    /// without a cluster `gelato build` sets `ICECC=no`, which saves packaging a compiler for nobody.
+    pub(crate) fn without_cluster(mut self) -> Summary {
+        if let Some(count) = self.reasons.remove(LocalReason::NotWanted.code()) {
+            *self.reasons.entry(NO_CLUSTER.to_owned()).or_default() += count;
+        }
+        self
     }
 
     fn add(&mut self, line: &str) -> Option<()> {
@@ -121,10 +133,14 @@ impl Summary {
         reasons
             .into_iter()
             .map(|(code, count)| {
-                let words = LocalReason::ALL
-                    .iter()
-                    .find(|reason| reason.code() == code)
-                    .map_or("", |reason| reason.explanation().trim());
+                let words = if code == NO_CLUSTER {
+                    "No cluster was found on the network."
+                } else {
+                    LocalReason::ALL
+                        .iter()
+                        .find(|reason| reason.code() == code)
+                        .map_or("", |reason| reason.explanation().trim())
+                };
                 format!("{count:>6} {code}: {words}")
             })
             .collect()
@@ -157,6 +173,13 @@ mod tests {
              (2 no-compile-step, 1 worker-lost); 2.0 s of compiling done by others, 2.3 s in all"
         );
         assert_eq!(summary.explanations().len(), 2);
+    }
+
+    #[test]
+    fn without_a_cluster_that_is_the_reason() {
+        let log = b"1\t1002\tlocal\tnot-wanted\t-\t0\t30\t0\t9\t0\t0\ta.o\n";
+        let summary = Summary::read(log).without_cluster();
+        assert!(summary.line(Duration::ZERO).contains("(1 no-cluster)"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
@@ -65,7 +65,18 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let scratch = Scratch::new()?;
     let build_log = scratch.path().join("jobs");
-    let place = Place::find(scratch.path()).await?;
+    let mut place = Place::find().await?;
+    let private = match place.private.take() {
+        None => None,
+        Some(scheduler) => match Private::start(scheduler, scratch.path()).await {
+            Ok(private) => Some(private),
+            Err(error) => {
+                eprintln!("gelato build: {error:#}; compiling here without it");
+                place.alone = true;
+                None
+            }
+        },
+    };
     if args.verbose {
         eprintln!("gelato: {}", place.description);
     }
@@ -79,10 +90,20 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
     let mut child = Command::new(program);
     child.args(arguments).envs(plan.variables);
     child.env("GELATO_BUILD_LOG", &build_log);
-    if let Some(private) = &place.private {
-        child.env("GELATO_SOCKET", private.socket());
+    match &private {
+        Some(private) => {
+            child.env("GELATO_SOCKET", private.socket());
+        }
+        // Nobody listens there, so the wrappers share the processors among themselves.
+        None if place.alone => {
+            child.env("GELATO_SOCKET", scratch.path().join("socket"));
+        }
+        None => {}
     }
-    let path = compilers_first()?;
+    if place.alone {
+        child.env("ICECC", "no");
+    }
+    let path = compilers_first(scratch.path())?;
     child.env("PATH", &path.path);
     for (variable, value) in &path.compilers {
         child.env(variable, value);
@@ -118,10 +139,21 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
             _ = hangups.recv() => pass_on(&child, Signal::HUP),
         }
     };
-    if let Some(private) = place.private {
+    if let Some(private) = private {
         private.stop().await;
     }
-    report(&build_log, started.elapsed(), args.verbose);
+    // No job at all leaves no log.
+    let log = std::fs::read(&build_log).unwrap_or_default();
+    let mut summary = Summary::read(&log);
+    if place.alone {
+        summary = summary.without_cluster();
+    }
+    if args.verbose {
+        for line in summary.explanations() {
+            eprintln!("{line}");
+        }
+    }
+    eprintln!("{}", summary.line(started.elapsed()));
     Ok(exit_code(status))
 }
 
@@ -136,18 +168,6 @@ fn pass_on(child: &Child, signal: Signal) {
     }
 }
 
-fn report(build_log: &Path, wall: Duration, verbose: bool) {
-    // No job at all leaves no log.
-    let log = std::fs::read(build_log).unwrap_or_default();
-    let summary = Summary::read(&log);
-    if verbose {
-        for line in summary.explanations() {
-            eprintln!("{line}");
-        }
-    }
-    eprintln!("{}", summary.line(wall));
-}
-
 fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status
         .code()
@@ -157,13 +177,16 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 
 /// Where the build's jobs will run.
 struct Place {
-    private: Option<Private>,
+    /// What a daemon for this build alone is to use; `None` if this machine runs one.
+    private: Option<Scheduler>,
+    /// Nobody else can take a job.
+    alone: bool,
     jobs: usize,
     description: String,
 }
 
 impl Place {
-    async fn find(scratch: &Path) -> anyhow::Result<Place> {
+    async fn find() -> anyhow::Result<Place> {
         let own = std::thread::available_parallelism().map_or(1, usize::from);
         let platform = gelato_toolchain::names::platform();
         let scheduler = cluster::scheduler().await?;
@@ -185,7 +208,7 @@ impl Place {
                 format!("scheduler {address}, {machines} machines with {remote} slots"),
             ),
             (Some(address), false) => (
-                Some(Private::start(Scheduler::Found(address), scratch).await?),
+                Some(Scheduler::Found(address)),
                 remote + own,
                 format!(
                     "scheduler {address}, {machines} machines with {remote} slots; \
@@ -198,13 +221,14 @@ impl Place {
                 "the daemon of this machine; no scheduler was found on the network".to_owned(),
             ),
             (None, false) => (
-                Some(Private::start(Scheduler::Own, scratch).await?),
+                Some(Scheduler::Own),
                 own,
                 "no cluster was found on the network, so this machine compiles alone".to_owned(),
             ),
         };
         Ok(Place {
             private,
+            alone: scheduler.is_none() && !daemon,
             jobs,
             description,
         })
@@ -218,14 +242,9 @@ struct Compilers {
     compilers: Vec<(&'static str, OsString)>,
 }
 
-fn compilers_first() -> anyhow::Result<Compilers> {
-    let Some(folder) =
-        masquerade::folder(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
-    else {
-        bail!(
-            "neither HOME nor XDG_DATA_HOME says where to keep the compilers' links; set one of them"
-        );
-    };
+fn compilers_first(scratch: &Path) -> anyhow::Result<Compilers> {
+    let folder = masquerade::folder(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
+        .unwrap_or_else(|| scratch.join("compilers"));
     let own = std::env::current_exe().context("cannot find the own program")?;
     let beside = own.with_file_name("icecc");
     let wrapper = if beside.is_file() { beside } else { own };
