@@ -236,7 +236,7 @@ fn scripts_and_links_lead_to_the_compiler_behind_them() {
     let hidden = folder.path().join("hidden-gcc");
     script(
         &hidden,
-        "#!/bin/bash\nexec -a hidden-gcc /usr/bin/gcc \"$@\"\n",
+        "#!/bin/bash\nexec -a /usr/bin/hidden-gcc /usr/bin/gcc \"$@\"\n",
     );
     let mut paths = vec![linked, wrapped, hidden];
     paths.extend(installed("../lib/ccache/gcc"));

@@ -227,9 +227,13 @@ fn mark_durable_later(meta: File) {
     // Without the mark it is used until the next boot and then dropped.
     let _ignored = std::thread::Builder::new()
         .name("toolchain-sync".to_owned())
-        .spawn(move || {
+        .spawn(move || -> io::Result<()> {
             let place = META_HEADER.len() as u64 + 1;
-            sync(&meta).and_then(|()| meta.write_all_at(DURABLE.as_bytes(), place))
+            sync(&meta)?;
+            // The file's time stands for the last use, which this is not.
+            let last_use = meta.metadata()?.modified()?;
+            meta.write_all_at(DURABLE.as_bytes(), place)?;
+            meta.set_modified(last_use)
         });
 }
 

@@ -48,6 +48,12 @@ fn unfinished(base: &Path) -> usize {
     fs::read_dir(base.join("tmp")).unwrap().count()
 }
 
+fn wait_until_durable(meta: &Path) {
+    while !fs::read_to_string(meta).unwrap().contains("durable 1") {
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn an_installed_toolchain_can_be_used_and_survives_a_restart() {
     let base = tempfile::tempdir().unwrap();
@@ -306,10 +312,7 @@ fn what_a_crash_left_is_cleared_at_the_next_start() {
     fs::remove_file(toolchains.join("no-meta/meta")).unwrap();
     // Not known to have reached the disk when the power failed. The mark may come late, so it is waited for.
     let meta = toolchains.join("other-boot/meta");
-    let marked = || fs::read_to_string(&meta).unwrap().contains("durable 1");
-    while !marked() {
-        thread::yield_now();
-    }
+    wait_until_durable(&meta);
     let text = "gelato toolchain 1\ndurable 0\nboot another\nbytes 19\nentries 9\n";
     fs::write(&meta, text).unwrap();
     let half = base.path().join("tmp/arriving-7/root/closed");
