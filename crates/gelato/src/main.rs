@@ -26,7 +26,8 @@ fn main() -> ExitCode {
             cli::old_name::<cli::scheduler::Args>("icecc-scheduler", arguments, cli::scheduler::run)
         }
         b"icecc-create-env" => cli::toolchain::create_env_main(arguments),
-        name if name.starts_with(b"gelato") => {
+        // `exe` is how the daemon starts the step below, through `/proc/self/exe`.
+        name if name == b"exe" || name.starts_with(b"gelato") => {
             // The step that cages a job; re-executed by the daemon, never typed.
             if arguments.get(1).is_some_and(|first| first == "__jail") {
                 gelato_sandbox::jail_main();
