@@ -21,10 +21,18 @@ fn main() -> ExitCode {
         .map(|name| name.as_bytes().to_vec())
         .unwrap_or_default();
     match name.as_slice() {
-        b"iceccd" => cli::old_name::<cli::daemon::Args>("iceccd", arguments, cli::daemon::run),
-        b"icecc-scheduler" => {
-            cli::old_name::<cli::scheduler::Args>("icecc-scheduler", arguments, cli::scheduler::run)
-        }
+        b"iceccd" => cli::old_name::<cli::daemon::Args>(
+            "iceccd",
+            "Serves this machine's builds and runs jobs of others",
+            arguments,
+            cli::daemon::run,
+        ),
+        b"icecc-scheduler" => cli::old_name::<cli::scheduler::Args>(
+            "icecc-scheduler",
+            "Decides which machine compiles what",
+            arguments,
+            cli::scheduler::run,
+        ),
         b"icecc-create-env" => cli::toolchain::create_env_main(arguments),
         // `exe` is how the daemon starts the step below, through `/proc/self/exe`.
         name if name == b"exe" || name.starts_with(b"gelato") => {

@@ -46,15 +46,72 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
 /// A subcommand under the name Icecream gave the program.
 pub(crate) fn old_name<A: clap::Args>(
     name: &'static str,
+    about: &'static str,
     arguments: Vec<OsString>,
     run: impl FnOnce(A) -> ExitCode,
 ) -> ExitCode {
     let command = A::augment_args(clap::Command::new(name))
         .version(env!("CARGO_PKG_VERSION"))
-        .arg_required_else_help(false);
+        .about(about)
+        .long_about(None);
     let matches = command.get_matches_from(arguments);
     match A::from_arg_matches(&matches) {
         Ok(args) => run(args),
         Err(error) => error.exit(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Options that are not for people, and those that explain themselves.
+    fn is_left_out(option: &clap::Arg) -> bool {
+        option.is_hide_set() || matches!(option.get_id().as_str(), "help" | "version")
+    }
+
+    #[test]
+    fn every_option_is_in_its_man_page() {
+        let pages = [
+            ("build", include_str!("../../../../man/gelato.1")),
+            ("daemon", include_str!("../../../../man/iceccd.8")),
+            (
+                "scheduler",
+                include_str!("../../../../man/icecc-scheduler.8"),
+            ),
+            (
+                "toolchain",
+                include_str!("../../../../man/icecc-create-env.1"),
+            ),
+        ];
+        let mut gelato = Gelato::command();
+        gelato.build();
+        for (name, page) in pages {
+            let command = gelato.find_subcommand(name).unwrap();
+            let commands = std::iter::once(command).chain(command.get_subcommands());
+            for option in commands.flat_map(clap::Command::get_arguments) {
+                if is_left_out(option) {
+                    continue;
+                }
+                if let Some(long) = option.get_long() {
+                    // In mdoc the second dash is part of the name, and other dashes may be escaped.
+                    assert!(
+                        page.contains(&format!("Fl -{long}")),
+                        "--{long} is not in the man page of gelato {name}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn subcommands_say_what_they_are_for() {
+        let gelato = Gelato::command();
+        for name in ["build", "daemon", "scheduler", "toolchain"] {
+            let about = gelato.find_subcommand(name).unwrap().get_about().unwrap();
+            assert!(!about.to_string().contains("rguments"), "{name}: {about}");
+        }
     }
 }
