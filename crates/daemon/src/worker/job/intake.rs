@@ -14,8 +14,9 @@ use crate::worker::process::Source;
 /// The submitter may say nothing for this long while it sends the source.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Compressed source kept for a job that waits for its slot, in bytes. More is left in the network.
-const MOST_WAITING: usize = 1 << 20;
+/// Compressed source kept for a job that waits for its slot, in bytes. More is left in the network, where the
+/// submitter's system gives the connection up after 9 s (`TCP_USER_TIMEOUT`), so this holds some 40 MB of source.
+const MOST_WAITING: usize = 8 << 20;
 
 /// What has come of the source.
 #[derive(Debug, Default)]
