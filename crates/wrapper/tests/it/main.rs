@@ -1,0 +1,6 @@
+//! The wrapper as a program: run against real compilers, without a daemon and with scripted ones.
+
+mod alone;
+mod cluster;
+mod fixture;
+mod peers;
