@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,75 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use gelato_net::Limits;
-use gelato_net::blocking::Connection;
-use gelato_wire::Message;
 use gelato_wire::chunk::Compressor;
 use gelato_wire::msg::{
     CompileFile, CompileResult, JobLocalBegin, NativeEnv, StatusText, UseCs, VerifyEnvResult,
 };
+use gelato_wire::{Message, ProtocolVersion, Session};
 
 use crate::fixture::Fixture;
 
-const WAIT: Duration = Duration::from_secs(60);
+const NEWEST: u32 = 44;
+
+/// A stream of either kind.
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// The other end of the wrapper's connections, at any version.
+struct Connection {
+    stream: Box<dyn Stream>,
+    session: Session,
+}
+
+impl Connection {
+    /// After the version exchange; `None` if the wrapper left.
+    fn accept(stream: impl Stream + 'static, version: u32) -> Option<Connection> {
+        let version = ProtocolVersion::new(version).expect("a version");
+        let mut connection = Connection {
+            stream: Box::new(stream),
+            session: Session::new(version),
+        };
+        while connection.session.version().is_none() {
+            connection.flush()?;
+            connection.read()?;
+        }
+        connection.flush()?;
+        Some(connection)
+    }
+
+    fn flush(&mut self) -> Option<()> {
+        let output = std::mem::take(self.session.output());
+        self.stream.write_all(&output).ok()
+    }
+
+    fn read(&mut self) -> Option<()> {
+        let mut buffer = [0; 4096];
+        let count = self.stream.read(&mut buffer).ok().filter(|&n| n > 0)?;
+        self.session
+            .receive(&buffer[..count])
+            .expect("the wrapper speaks the protocol");
+        Some(())
+    }
+
+    fn version(&self) -> ProtocolVersion {
+        self.session.version().expect("agreed")
+    }
+
+    fn receive(&mut self) -> Option<Message> {
+        loop {
+            let message = self.session.next_message();
+            if let Some(message) = message.expect("the wrapper speaks the protocol") {
+                return Some(message);
+            }
+            self.read()?;
+        }
+    }
+
+    fn send(&mut self, message: &Message) -> bool {
+        self.session.send(message).expect("encodable");
+        self.flush().is_some()
+    }
+}
 
 /// What a worker does with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +161,10 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A daemon that gives these answers in turn, the last for ever.
     pub(crate) fn start(fixture: &Fixture, answers: Vec<Assign>) -> Cluster {
+        Cluster::start_at(fixture, answers, NEWEST)
+    }
+
+    fn start_at(fixture: &Fixture, answers: Vec<Assign>, version: u32) -> Cluster {
         let archive = fixture
             .root()
             .join("0123456789abcdef0123456789abcdef.tar.gz");
@@ -120,11 +182,10 @@ impl Cluster {
                 let answers = Arc::clone(&answers);
                 let archive = archive.clone();
                 thread::spawn(move || {
-                    let Ok(mut connection) = Connection::accept_unix(socket, Limits::default())
-                    else {
+                    let Some(mut connection) = Connection::accept(socket, version) else {
                         return;
                     };
-                    while let Ok(message) = connection.receive(WAIT, "a request") {
+                    while let Some(message) = connection.receive() {
                         events.add(message.name());
                         if !answer(&mut connection, message, &answers, &archive) {
                             return;
@@ -138,6 +199,10 @@ impl Cluster {
 
     /// A worker for this cluster.
     pub(crate) fn worker(events: &Events, behaviour: Behaviour) -> SocketAddr {
+        Cluster::worker_at(events, behaviour, NEWEST)
+    }
+
+    fn worker_at(events: &Events, behaviour: Behaviour, version: u32) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let events = events.clone();
@@ -145,7 +210,7 @@ impl Cluster {
             for socket in listener.incoming().flatten() {
                 let events = events.clone();
                 thread::spawn(move || {
-                    let Ok(connection) = Connection::accept_tcp(socket, Limits::default()) else {
+                    let Some(connection) = Connection::accept(socket, version) else {
                         return;
                     };
                     events.add("worker");
@@ -158,9 +223,14 @@ impl Cluster {
 
     /// A daemon and one worker that has the toolchain.
     pub(crate) fn with(fixture: &Fixture, behaviour: Behaviour) -> Cluster {
+        Cluster::at_version(fixture, behaviour, NEWEST)
+    }
+
+    /// The same of an older version.
+    pub(crate) fn at_version(fixture: &Fixture, behaviour: Behaviour, version: u32) -> Cluster {
         let events = Events::default();
-        let address = Cluster::worker(&events, behaviour);
-        let cluster = Cluster::start(fixture, vec![Assign::Worker(address, true)]);
+        let address = Cluster::worker_at(&events, behaviour, version);
+        let cluster = Cluster::start_at(fixture, vec![Assign::Worker(address, true)], version);
         Cluster {
             events: {
                 // Both write into the daemon's list.
@@ -194,11 +264,9 @@ fn answer(
     archive: &Path,
 ) -> bool {
     match message {
-        Message::GetNativeEnv(_) => connection
-            .send(&Message::NativeEnv(NativeEnv {
-                path: archive.as_os_str().into(),
-            }))
-            .is_ok(),
+        Message::GetNativeEnv(_) => connection.send(&Message::NativeEnv(NativeEnv {
+            path: archive.as_os_str().into(),
+        })),
         Message::GetCs(request) => {
             let mut answers = answers.lock().expect("not poisoned");
             let next = match answers.len() {
@@ -212,21 +280,19 @@ fn answer(
                 Assign::Here => ("127.0.0.1".to_owned(), 0, true),
                 Assign::Nobody => return false,
             };
-            connection
-                .send(&Message::UseCs(UseCs {
-                    job_id: 17,
-                    port: u32::from(port),
-                    hostname: hostname.into(),
-                    host_platform: request.target,
-                    got_env,
-                    client_id: 1,
-                    matched_job_id: 0,
-                }))
-                .is_ok()
+            connection.send(&Message::UseCs(UseCs {
+                job_id: 17,
+                port: u32::from(port),
+                hostname: hostname.into(),
+                host_platform: request.target,
+                got_env,
+                client_id: 1,
+                matched_job_id: 0,
+            }))
         }
-        Message::JobLocalBegin(_) => connection
-            .send(&Message::JobLocalBegin(JobLocalBegin::default()))
-            .is_ok(),
+        Message::JobLocalBegin(_) => {
+            connection.send(&Message::JobLocalBegin(JobLocalBegin::default()))
+        }
         _ => true,
     }
 }
@@ -235,7 +301,7 @@ fn work(mut connection: Connection, behaviour: Behaviour, events: &Events) {
     let mut source = Vec::new();
     let mut job: Option<CompileFile> = None;
     let mut unpacking = false;
-    while let Ok(message) = connection.receive(WAIT, "a job") {
+    while let Some(message) = connection.receive() {
         match message {
             Message::TransferEnv(_) => {
                 events.add("toolchain");
@@ -246,7 +312,7 @@ fn work(mut connection: Connection, behaviour: Behaviour, events: &Events) {
             Message::VerifyEnv(_) => {
                 let ok = behaviour != Behaviour::RejectsToolchain;
                 let answer = Message::VerifyEnvResult(VerifyEnvResult { ok });
-                if connection.send(&answer).is_err() {
+                if !connection.send(&answer) {
                     return;
                 }
             }
@@ -292,8 +358,7 @@ fn finish(connection: &mut Connection, behaviour: Behaviour, job: &CompileFile, 
     match behaviour {
         Behaviour::DiesAfterSource | Behaviour::Silent => {}
         Behaviour::Garbage => {
-            let socket = rustix::io::dup(&*connection_fd(connection)).expect("a descriptor");
-            let _ = std::fs::File::from(socket).write_all(&[0xff; 64]);
+            let _ = connection.stream.write_all(&[0xff; 64]);
         }
         Behaviour::WrongMessage => {
             let _ = connection.send(&Message::Ping);
@@ -313,11 +378,6 @@ fn finish(connection: &mut Connection, behaviour: Behaviour, job: &CompileFile, 
             }
         }
     }
-}
-
-fn connection_fd(connection: &Connection) -> Box<std::os::fd::BorrowedFd<'_>> {
-    use std::os::fd::AsFd;
-    Box::new(connection.as_fd())
 }
 
 fn send_object(connection: &mut Connection, behaviour: Behaviour, object: &[u8]) {
@@ -342,9 +402,15 @@ fn send_object(connection: &mut Connection, behaviour: Behaviour, object: &[u8])
 fn compile(job: &CompileFile, source: &[u8]) -> (CompileResult, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
     let object = folder.path().join("result.o");
-    let clang = job.compiler_name == "clang";
     let language = ["c", "c++", "objective-c", "objective-c++"][job.language as usize];
-    let mut command = Command::new(PathBuf::from("/usr/bin").join(job.compiler_name.as_os_str()));
+    let compiler = match job.compiler_name.as_bytes() {
+        // Before version 30 the language decides.
+        b"" if language == "c++" => "g++".into(),
+        b"" => "gcc".into(),
+        _ => job.compiler_name.as_os_str().to_owned(),
+    };
+    let clang = compiler == "clang";
+    let mut command = Command::new(PathBuf::from("/usr/bin").join(compiler));
     command
         .env_clear()
         .env("PATH", "/usr/bin")
@@ -360,7 +426,12 @@ fn compile(job: &CompileFile, source: &[u8]) -> (CompileResult, Vec<u8>) {
                 .arg(value.as_os_str());
         }
     }
-    command.args(job.args.iter().map(|word| word.as_os_str()));
+    let words = job
+        .args
+        .iter()
+        .chain(&job.remote_args)
+        .chain(&job.rest_args);
+    command.args(words.map(|word| word.as_os_str()));
     if !clang {
         command.arg("-fpreprocessed");
     }
