@@ -39,8 +39,8 @@ fn mounts_below(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Names in a temporary folder. The folders with lock files of Icecream's wrapper, kept on purpose for the next one,
-/// do not count.
+/// Files in a temporary folder. The wrappers' folders of lock files, kept on purpose for the next one, do not count as
+/// long as every file in them is empty.
 fn files_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -48,13 +48,23 @@ fn files_in(folder: &Path) -> Vec<String> {
     entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| {
-            !path
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(".icecream-"))
-        })
+        .filter(|path| !is_lock_folder(path))
         .map(|path| path.display().to_string())
         .collect()
+}
+
+fn is_lock_folder(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let named = [".icecream-", ".gelato-"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    named
+        && fs::read_dir(path).is_ok_and(|files| {
+            files.flatten().all(|file| {
+                file.metadata()
+                    .is_ok_and(|meta| meta.is_file() && meta.len() == 0)
+            })
+        })
 }
 
 /// Gives the owner all rights to all folders below `folder`, so that an ordinary user can remove them.
