@@ -282,6 +282,12 @@ impl<'a> Pass<'a> {
                 self.check_precompiled(argument);
                 class = Class::Local;
             }
+            Effect::IncludeMacros => {
+                if self.compiler.family == Family::Clang {
+                    self.block(LocalReason::PreprocessorOption);
+                }
+                class = Class::Local;
+            }
             Effect::SearchPath => {
                 if argument.as_bytes().starts_with(b"-O") {
                     self.block(LocalReason::LocalOption);
@@ -791,6 +797,19 @@ mod tests {
             local(Family::Gcc, "-include-pch x.h -c a.c"),
             LocalReason::PrecompiledHeader
         );
+    }
+
+    #[test]
+    fn macros_that_clang_does_not_merge_stay_here() {
+        for line in ["-imacros x.h -c a.c", "-imacrosx.h -c a.c"] {
+            assert_eq!(local(Family::Clang, line), LocalReason::PreprocessorOption);
+            assert!(
+                !remote(Family::Gcc, line)
+                    .remote_words()
+                    .iter()
+                    .any(|w| w == "x.h")
+            );
+        }
     }
 
     #[test]

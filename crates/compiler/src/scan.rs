@@ -5,12 +5,15 @@
 
 use memchr::memmem::Finder;
 
+use crate::names::Family;
+
 /// What was found, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Finding {
     /// Nothing special.
     Plain,
-    /// Must be expanded here: `__DATE__`, `__TIME__`, `__TIMESTAMP__`, `__BASE_FILE__`, `#embed`.
+    /// Must be expanded here: `__DATE__`, `__TIME__`, `__TIMESTAMP__`, `__BASE_FILE__`, `#embed`; for GCC also `push_macro` and `pop_macro`, whose effect on a
+    /// macro its merged text gets wrong (watched with GCC 12).
     Contextual,
     /// Makes the assembler read a file, or the compiler a precompiled header: must be compiled here.
     ReadsFile,
@@ -28,8 +31,8 @@ pub struct Scanner {
 
 impl Scanner {
     /// A scanner for source whose macros are expanded remotely.
-    pub fn merged() -> Scanner {
-        Scanner::new(&[
+    pub fn merged(family: Family) -> Scanner {
+        let mut needles = vec![
             ("__DATE__", Finding::Contextual),
             ("__TIME__", Finding::Contextual),
             ("__TIMESTAMP__", Finding::Contextual),
@@ -39,7 +42,12 @@ impl Scanner {
             ("#  embed", Finding::Contextual),
             (".incbin", Finding::ReadsFile),
             ("pch_preprocess", Finding::ReadsFile),
-        ])
+        ];
+        if family == Family::Gcc {
+            needles.push(("push_macro", Finding::Contextual));
+            needles.push(("pop_macro", Finding::Contextual));
+        }
+        Scanner::new(&needles)
     }
 
     /// A scanner for source that is fully expanded.
@@ -92,18 +100,18 @@ mod tests {
     fn finds_needles_across_every_cut() {
         let text = [&[b'x'; 70][..], b" a = __TIMESTAMP__; ", &[b'y'; 70][..]].concat();
         for cut in 0..=text.len() {
-            let mut scanner = Scanner::merged();
+            let mut scanner = Scanner::merged(Family::Gcc);
             scanner.feed(&text[..cut]);
             assert_eq!(scanner.feed(&text[cut..]), Finding::Contextual, "cut {cut}");
         }
-        let mut scanner = Scanner::merged();
+        let mut scanner = Scanner::merged(Family::Gcc);
         let last = text.iter().map(|byte| scanner.feed(&[*byte])).last();
         assert_eq!(last, Some(Finding::Contextual));
     }
 
     #[test]
     fn look_alikes_are_plain() {
-        let mut scanner = Scanner::merged();
+        let mut scanner = Scanner::merged(Family::Gcc);
         assert_eq!(
             scanner.feed(b"#define __TIMESIZE __TIME_T_TYPE\n/* embedded DATE */"),
             Finding::Plain
@@ -112,12 +120,18 @@ mod tests {
 
     #[test]
     fn the_worst_finding_stays() {
-        let mut scanner = Scanner::merged();
+        let mut scanner = Scanner::merged(Family::Gcc);
         assert_eq!(
             scanner.feed(b"asm(\".incbin \\\"f\\\"\")"),
             Finding::ReadsFile
         );
         assert_eq!(scanner.feed(b"__DATE__"), Finding::ReadsFile);
+        let pragma = b"#pragma pop_macro(\"X\")";
+        assert_eq!(
+            Scanner::merged(Family::Gcc).feed(pragma),
+            Finding::Contextual
+        );
+        assert_eq!(Scanner::merged(Family::Clang).feed(pragma), Finding::Plain);
         assert_eq!(Scanner::expanded().feed(b"\"__DATE__\""), Finding::Plain);
     }
 }

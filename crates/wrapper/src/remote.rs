@@ -99,7 +99,7 @@ impl Attempt<'_> {
             &mut daemon,
             self.signals,
         )?;
-        if self.plan.preprocessing == Preprocessing::Merge && mentions_context(&self.plan.input) {
+        if self.plan.preprocessing == Preprocessing::Merge && mentions_context(&self.plan) {
             self.plan = self.plan.with_full_preprocessing();
         }
         let mut restarted = false;
@@ -452,7 +452,10 @@ fn address_of(answer: &UseCs) -> Result<SocketAddr, Failure> {
 }
 
 /// Whether the source itself says that merging includes will not do; headers show only in the merged text.
-fn mentions_context(input: &std::ffi::OsStr) -> bool {
+fn mentions_context(plan: &RemotePlan) -> bool {
+    let input = Path::new(&plan.input);
     let small = fs::metadata(input).is_ok_and(|m| m.is_file() && m.len() <= MAX_FIRST_LOOK);
-    small && fs::read(input).is_ok_and(|text| Scanner::merged().feed(&text) == Finding::Contextual)
+    small
+        && fs::read(input)
+            .is_ok_and(|text| Scanner::merged(plan.family).feed(&text) == Finding::Contextual)
 }

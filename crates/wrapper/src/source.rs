@@ -97,7 +97,7 @@ impl Source {
                 return Ok(source);
             }
             Preprocessing::Full => source.scanner = Some(ScannerBox(Scanner::expanded())),
-            Preprocessing::Merge => source.scanner = Some(ScannerBox(Scanner::merged())),
+            Preprocessing::Merge => source.scanner = Some(ScannerBox(Scanner::merged(plan.family))),
         }
         let not_started = |error: std::io::Error| {
             Failure::here(LocalReason::PreprocessorNotStarted, error.to_string()).numbered(18)

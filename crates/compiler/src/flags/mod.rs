@@ -60,6 +60,8 @@ pub enum Effect {
     AssemblerList,
     /// `-include`.
     Include,
+    /// `-imacros`: Clang does not merge what it defines.
+    IncludeMacros,
     /// A search path or library: class local, but a value like `-O2` is a slip.
     SearchPath,
     /// `-gsplit-dwarf`.

@@ -132,6 +132,117 @@ fn dependency_files_are_identical() {
     }
 }
 
+/// Exercises what may come out differently on another machine: names, counters, levels, static constructors, source locations.
+const TRICKY: &str = r#"
+#include "inc/tricky.h"
+#include <stddef.h>
+#define STR2(x) #x
+#define STR(x) STR2(x)
+const char *file = __FILE__ ":" STR(__LINE__);
+int counters[] = { __COUNTER__, __COUNTER__, LEVEL, __INCLUDE_LEVEL__ };
+int divide(int a, int b) { return a / b; }
+int at(int *p, ptrdiff_t i) { return p[i] + GIVEN; }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+static int unused(void) { return sizeof(struct deep); }
+#pragma GCC diagnostic pop
+#ident "identity"
+#pragma weak at
+#define LONG(a, \
+             ...) #a #__VA_ARGS__
+const char *longer = LONG(one,
+    two /* comment */, "three\\n"
+);
+#ifdef __has_include
+# if __has_include("inc/tricky.h")
+int has_include = 1;
+# endif
+#endif
+_Pragma("GCC diagnostic ignored \"-Wunused-variable\"")
+static int quiet;
+#ifdef __cplusplus
+const char *raw = R"x(
+#define NOT_A_DIRECTIVE
+# 1 "no_marker.c"
+)x";
+#endif
+#line 500 "renamed.c"
+const char *renamed = __FILE__;
+int line = __LINE__;
+"#;
+
+#[test]
+fn options_that_touch_names_or_code_give_identical_objects() {
+    let fixture = Fixture::new();
+    fixture.file("src/tricky.c", TRICKY);
+    fixture.file(
+        "src/tricky.cc",
+        &format!("{TRICKY}\nstruct S {{ S(); }};\nnamespace {{ S s; }}\n"),
+    );
+    fixture.file(
+        "src/inc/tricky.h",
+        "#pragma once\nstruct deep { char c[__LINE__]; };\nenum { LEVEL = __INCLUDE_LEVEL__ };\n#ifndef GIVEN\n#define GIVEN __COUNTER__\n#endif\n",
+    );
+    fixture.file("given.h", "#define GIVEN 77\n");
+    fixture.file("words.rsp", "-O2 '-DGIVEN=1 + 2'\n");
+    fixture.file("ignore.txt", "fun:divide\n");
+    let _cluster = Cluster::with(&fixture, Behaviour::Honest);
+    let mut differences = Vec::new();
+    for compiler in ["gcc", "g++", "clang", "clang++"] {
+        let source = if compiler.ends_with("++") {
+            "src/tricky.cc"
+        } else {
+            "src/tricky.c"
+        };
+        for options in [
+            "-O2 -Wall -Wextra",
+            "-O3 -march=x86-64-v2",
+            "-fsanitize=address",
+            "-fsanitize=undefined",
+            "-ffile-prefix-map=src=elsewhere",
+            "-fmacro-prefix-map=src=elsewhere",
+            "-fPIC -fvisibility=hidden -ffunction-sections -fdata-sections",
+            "-fstack-protector-strong -pthread -fopenmp",
+            "-include given.h",
+            "-imacros given.h",
+            "-D GIVEN=3 -UNDEBUG",
+            "@words.rsp",
+            "-Wa,--noexecstack -Os",
+            "-frandom-seed=x -fno-common",
+            "-ftrapv -fwrapv -fno-strict-aliasing",
+        ] {
+            let line = format!("{compiler} {options} -c {source}");
+            let native = fixture.native(&format!("{line} -o out.o"));
+            assert!(native.status.success(), "{line}: {native:?}");
+            let expected = fs::read(fixture.path("out.o")).ok();
+            fs::remove_file(fixture.path("out.o")).expect("removed");
+            let ours = run(&fixture, &format!("{line} -o out.o"));
+            assert_same(&ours, &native);
+            let (place, reason, _) = fixture.last();
+            let same = fs::read(fixture.path("out.o")).ok() == expected;
+            let stays = options.contains("imacros") && compiler.starts_with("clang");
+            if !same || (place != "remote") != stays {
+                differences.push(format!("{line}: {place} {reason}, same object: {same}"));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+#[test]
+fn saved_macros_come_back() {
+    let fixture = Fixture::new();
+    fixture.file(
+        "x.c",
+        "#define SAVED 1\n#pragma push_macro(\"SAVED\")\n#undef SAVED\n#define SAVED 2\nint inner = SAVED;\n#pragma pop_macro(\"SAVED\")\nint outer = SAVED;\n",
+    );
+    let _cluster = Cluster::with(&fixture, Behaviour::Honest);
+    for compiler in ["gcc", "clang"] {
+        compare(&fixture, &format!("{compiler} -c x.c -o OUT"));
+        assert_eq!(fixture.last(), verdict("remote", "-", "0"));
+    }
+}
+
 #[test]
 fn date_time_and_names_are_those_of_the_local_compiler() {
     let fixture = Fixture::new();
