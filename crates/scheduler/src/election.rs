@@ -1,25 +1,31 @@
 //! Other schedulers of the same network. The better one (newer protocol, then longer running) keeps the daemons.
 //!
 //! An announcement is one unauthenticated datagram, so it only makes us look: nobody is sent away before a scheduler
-//! has answered at that address with the protocol version it claims.
+//! at that address has said the same of itself when asked, and has accepted a connection.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use gelato_net::Limits;
 use gelato_net::discovery::{Heard, Responder};
 use gelato_net::stream::Connection;
 use gelato_wire::ProtocolVersion;
-use gelato_wire::datagram::Announcement;
+use gelato_wire::datagram::{Announcement, Reply, request};
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::config::Config;
 use crate::hub::Input;
 
 /// How long the other scheduler has to answer. Icecream's accept late on a quiet network.
 const ANSWER: Duration = Duration::from_secs(45);
+
+/// How long one question by datagram waits, and how often it is asked: datagrams get lost.
+const REPLY: Duration = Duration::from_secs(1);
+const ASKED: u32 = 3;
 
 /// A claim that was found wrong is not looked at again for so long.
 const NOT_AGAIN_FOR: Duration = Duration::from_secs(60);
@@ -35,7 +41,7 @@ pub(crate) async fn listen(mut responder: Responder, config: Config, hub: mpsc::
         start_time: config.start_time,
         netname: config.netname.as_str().into(),
     };
-    let mut wrong: VecDeque<(IpAddr, Instant)> = VecDeque::new();
+    let mut wrong: VecDeque<(IpAddr, Announcement, Instant)> = VecDeque::new();
     let mut checking = None;
     loop {
         let heard = tokio::select! {
@@ -49,7 +55,7 @@ pub(crate) async fn listen(mut responder: Responder, config: Config, hub: mpsc::
                     if wrong.len() == REMEMBERED {
                         wrong.pop_front();
                     }
-                    wrong.push_back((heard.from.ip(), Instant::now()));
+                    wrong.push_back((heard.from.ip(), heard.announcement, Instant::now()));
                 }
                 continue;
             }
@@ -60,8 +66,10 @@ pub(crate) async fn listen(mut responder: Responder, config: Config, hub: mpsc::
             heard.announcement.version,
             heard.announcement.netname
         );
-        wrong.retain(|(_, since)| since.elapsed() < NOT_AGAIN_FOR);
-        let known_wrong = wrong.iter().any(|(from, _)| *from == heard.from.ip());
+        wrong.retain(|(.., since)| since.elapsed() < NOT_AGAIN_FOR);
+        let known_wrong = wrong.iter().any(|(ip, announcement, _)| {
+            *ip == heard.from.ip() && *announcement == heard.announcement
+        });
         if own.yields_to(&heard.announcement)
             && !config.persistent_clients
             && !known_wrong
@@ -103,7 +111,7 @@ fn ports_of(heard: &Heard, announce_to: &[u16], own: u16) -> Vec<u16> {
     ports
 }
 
-/// Whether a scheduler with the claimed version answers there.
+/// Whether a scheduler that claims the same answers there.
 async fn exists(heard: &Heard, ports: &[u16]) -> bool {
     for port in ports {
         let address = SocketAddr::new(heard.from.ip(), *port);
@@ -111,11 +119,84 @@ async fn exists(heard: &Heard, ports: &[u16]) -> bool {
             handshake: ANSWER,
             ..Limits::default()
         };
-        if let Ok(connection) = Connection::connect_tcp(address, limits).await
-            && connection.peer_maximum() == heard.announcement.version
+        if claims_the_same(address, &heard.announcement).await
+            && Connection::connect_tcp(address, limits).await.is_ok()
         {
             return true;
         }
     }
     false
+}
+
+/// Asks one scheduler what it is. Our own answer, if a forged announcement leads back to us, does not pass.
+async fn claims_the_same(address: SocketAddr, announced: &Announcement) -> bool {
+    let ask = async {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        socket.connect(address).await?;
+        let mut buffer = [0; 300];
+        for _ in 0..ASKED {
+            socket.send(&request(ProtocolVersion::NEWEST)).await?;
+            if let Ok(length) = timeout(REPLY, socket.recv(&mut buffer)).await {
+                let bytes = buffer.get(..length?).unwrap_or_default();
+                return Ok(Reply::decode(ProtocolVersion::NEWEST, bytes).ok());
+            }
+        }
+        Ok::<_, io::Error>(None)
+    };
+    matches!(ask.await, Ok(Some(reply)) if reply.version == announced.version
+        && reply.start_time == announced.start_time
+        && reply.netname == announced.netname)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announcement(version: u32, start_time: u64, netname: &str) -> Announcement {
+        Announcement {
+            version,
+            start_time,
+            netname: netname.into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_same_claim_confirms_an_announcement() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let answering = tokio::spawn(async move {
+            let reply = Reply {
+                version: 44,
+                start_time: 10,
+                netname: "here".into(),
+            };
+            let mut buffer = [0; 2];
+            loop {
+                let (_, from) = socket.recv_from(&mut buffer).await.unwrap();
+                let bytes = reply.encode(u32::from(buffer[0]));
+                socket.send_to(&bytes, from).await.unwrap();
+            }
+        });
+        assert!(claims_the_same(address, &announcement(44, 10, "here")).await);
+        assert!(!claims_the_same(address, &announcement(45, 10, "here")).await);
+        assert!(!claims_the_same(address, &announcement(44, 9, "here")).await);
+        assert!(!claims_the_same(address, &announcement(44, 10, "there")).await);
+        // It says so by datagram, but accepts no connection.
+        let heard = Heard {
+            from: address,
+            announcement: announcement(44, 10, "here"),
+        };
+        assert!(!exists(&heard, &[address.port()]).await);
+        answering.abort();
+    }
+
+    #[test]
+    fn the_sender_is_asked_first() {
+        let heard = Heard {
+            from: (Ipv4Addr::LOCALHOST, 5000).into(),
+            announcement: announcement(44, 10, "here"),
+        };
+        assert_eq!(ports_of(&heard, &[8767], 8765), [5000, 8765, 8767]);
+        assert_eq!(ports_of(&heard, &[], 5000), [5000]);
+    }
 }

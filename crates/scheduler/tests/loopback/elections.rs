@@ -89,17 +89,19 @@ async fn daemons_are_sent_to_the_older_scheduler() {
 async fn a_forged_announcement_sends_nobody_away() {
     let cluster = Cluster::start().await;
     let mut daemon = cluster.asker("w").await;
-    let forged = Announcement {
-        version: 45,
-        start_time: 1,
-        netname: "ICECREAM".into(),
-    };
-    udp()
-        .await
-        .send_to(&forged.encode(), cluster.address)
-        .await
-        .unwrap();
-    // A scheduler is at that address (this one), but not of the claimed version. The datagram is older than what follows.
+    for version in [44, 45] {
+        let forged = Announcement {
+            version,
+            start_time: 1,
+            netname: "ICECREAM".into(),
+        };
+        udp()
+            .await
+            .send_to(&forged.encode(), cluster.address)
+            .await
+            .unwrap();
+    }
+    // A scheduler is at that address (this one), but it claims something else.
     for client in 0..50 {
         daemon.ask(client).await;
         assert!(matches!(daemon.peer.receive().await, Message::NoCs(_)));
