@@ -186,7 +186,7 @@ impl Dispatcher {
                 });
             }
             Notice::Event(event) => {
-                if let Event::LinkDown { generation } = &event
+                if let Event::LinkDown { generation } = &*event
                     && self
                         .link
                         .as_ref()
@@ -194,7 +194,7 @@ impl Dispatcher {
                 {
                     self.link = None;
                 }
-                self.handle(event);
+                self.handle(*event);
             }
         }
     }

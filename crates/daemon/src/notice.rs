@@ -34,12 +34,12 @@ pub(crate) enum Notice {
         messages: mpsc::Sender<Message>,
     },
     /// Something happened.
-    Event(Event),
+    Event(Box<Event>),
 }
 
 impl From<Event> for Notice {
     fn from(event: Event) -> Notice {
-        Notice::Event(event)
+        Notice::Event(Box::new(event))
     }
 }
 

@@ -270,8 +270,11 @@ fn a_job_given_back_to_us_waits_for_its_slot() {
         assert_eq!(bench.scheduler_says(answer), [], "the slot is taken");
         let actions = bench.gone(1);
         assert_eq!(reports(&actions), ["JOB_LOCAL_DONE(1)"]);
-        let [Action::Close(_), Action::Report(_), Action::Send(_, Message::UseCs(use_cs))] =
-            actions.as_slice()
+        let [
+            Action::Close(_),
+            Action::Report(_),
+            Action::Send(_, Message::UseCs(use_cs)),
+        ] = actions.as_slice()
         else {
             panic!("{actions:?}");
         };
@@ -539,11 +542,9 @@ fn stopping_hands_waiting_jobs_back_and_lets_running_ones_finish() {
     foreign(&mut bench, 2, compile(41));
     bench.local(3, get_cs());
     let actions = bench.event(Event::Drain);
-    assert!(
-        actions.iter().any(
-            |action| matches!(action, Action::Report(Message::Stats(stats)) if stats.load == 1000)
-        )
-    );
+    assert!(actions.iter().any(
+        |action| matches!(action, Action::Report(Message::Stats(stats)) if stats.load == 1000)
+    ));
     assert!(actions.contains(&Action::Close(id(3))));
     let handed_back = |actions: &[Action]| -> Vec<u32> {
         actions

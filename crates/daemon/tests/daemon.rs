@@ -1,0 +1,54 @@
+//! The daemon over real sockets: the tests play wrappers, the scheduler and other machines, and the compilers are real.
+//!
+//! The executable is its own jail step (`__jail`). As root the daemon runs its jobs as an ordinary user; one trial starts the
+//! executable anew without root.
+
+#[path = "daemon/fixture.rs"]
+mod fixture;
+#[path = "daemon/jobs.rs"]
+mod jobs;
+#[path = "daemon/local.rs"]
+mod local;
+#[path = "daemon/toolchains.rs"]
+mod toolchains;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|first| first == "__jail")
+    {
+        gelato_sandbox::jail_main();
+    }
+    let trials = local::TRIALS
+        .iter()
+        .chain(toolchains::TRIALS)
+        .chain(jobs::TRIALS);
+    let trials = trials
+        .map(|&(name, trial)| Trial::test(name, move || run(trial)))
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+type Case = fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+fn run(case: Case) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let finished = runtime.block_on(async { tokio::time::timeout(fixture::LONG, case()).await });
+    runtime.shutdown_background();
+    finished.map_err(|_| Failed::from("not finished in time"))
+}
+
+/// A table of trials from the names of async functions.
+macro_rules! trials {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const TRIALS: &[(&str, crate::Case)] = &[$((stringify!($name), || Box::pin($name()))),*];
+    };
+}
+pub(crate) use trials;
