@@ -55,6 +55,8 @@ pub struct Remote {
     pub identity: Option<Identity>,
     /// Added to the daemon's niceness.
     pub nice: i32,
+    /// Bits of [`features`](gelato_wire::types::features): the compressions of toolchains that are taken.
+    pub features: u32,
 }
 
 /// Waiting between two tries to find a scheduler: doubled from `first` up to `longest`, and each wait is between half of that

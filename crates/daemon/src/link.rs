@@ -47,7 +47,7 @@ pub(crate) async fn maintain(
                     wait = reconnect.first;
                 }
             }
-            Err(reason) => info!("scheduler not yet found/selected: {reason}"),
+            Err(reason) => info!("scheduler not yet found/selected. {reason}"),
         }
         sleep(jittered(wait)).await;
         wait = (wait * 2).min(reconnect.longest);

@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use crate::config::{Config, Remote};
 use crate::connection::{Surroundings, serve};
 use crate::core::Settings;
+use crate::core::internals::features_text;
 use crate::core::vocabulary::Event;
 use crate::dispatcher::{Dispatcher, Mailbox};
 use crate::error::DaemonError;
@@ -120,9 +121,8 @@ impl Daemon {
             limits: config.limits,
         };
         info!("allowing up to {} active jobs", config.max_jobs);
-        if worker.is_some() {
-            info!("supported features: env_xz env_zstd");
-        }
+        let features = config.remote.as_ref().map_or(0, |remote| remote.features);
+        info!("supported features: {}", features_text(features));
         let names = survey(&config.scheduler, SURVEY).await;
         let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
         info!("Netnames: {}", names.join(" "));
@@ -145,6 +145,7 @@ impl Daemon {
             cpus: readings::cpus(),
             platform: config.platform,
             port: address.map_or(0, |address| address.port()),
+            features,
             can_jail: worker.is_some(),
             no_remote: worker.is_none(),
         };

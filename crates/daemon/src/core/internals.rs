@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use gelato_wire::types::features;
+
 use super::Core;
 use super::client::{Client, Place};
 use super::vocabulary::Origin;
@@ -40,7 +42,10 @@ impl Core {
             self.slots.foreign(),
             self.slots.capacity()
         ));
-        line("Supported features: env_xz env_zstd".to_owned());
+        line(format!(
+            "Supported features: {}",
+            features_text(self.settings.features)
+        ));
         if let Some(link) = self.link {
             line(format!("Scheduler protocol: {}", link.version));
         }
@@ -53,6 +58,23 @@ impl Core {
         ));
         line(format!("memory: (free: {})", stats.free_mem));
         text
+    }
+}
+
+/// The features by name, as Icecream's programs show them.
+pub(crate) fn features_text(bits: u32) -> String {
+    let names: Vec<&str> = [
+        (features::ENV_XZ, "env_xz"),
+        (features::ENV_ZSTD, "env_zstd"),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| bits & bit != 0)
+    .map(|(_, name)| name)
+    .collect();
+    if names.is_empty() {
+        "--".to_owned()
+    } else {
+        names.join(" ")
     }
 }
 

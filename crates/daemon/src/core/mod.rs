@@ -10,7 +10,7 @@
 
 pub(crate) mod client;
 mod foreign;
-mod internals;
+pub(crate) mod internals;
 mod local;
 mod scheduler;
 pub(crate) mod vocabulary;
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) platform: String,
     /// TCP port; 0 if there is none.
     pub(crate) port: u16,
+    /// Bits of the compressions of toolchains that are taken.
+    pub(crate) features: u32,
     /// Whether jobs of others can be run safely.
     pub(crate) can_jail: bool,
     /// Whether jobs of others are refused.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gelato_wire::msg::{JobDone, Login, NoCs, StatusText, UseCs};
-use gelato_wire::types::{exit_codes, features, job_done_flags};
+use gelato_wire::types::{exit_codes, job_done_flags};
 use gelato_wire::{ByteString, Environment, Message, ProtocolVersion};
 use tracing::{debug, info, warn};
 
@@ -191,7 +191,7 @@ impl Core {
             nodename: self.node_name.as_str().into(),
             chroot_possible: self.settings.can_jail,
             noremote: self.settings.no_remote,
-            supported_features: features::ENV_XZ | features::ENV_ZSTD,
+            supported_features: self.settings.features,
             ..Login::default()
         }
     }

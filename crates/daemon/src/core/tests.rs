@@ -33,6 +33,7 @@ impl Bench {
             cpus: 4,
             platform: "x86_64".into(),
             port: 10245,
+            features: 3,
             can_jail: true,
             no_remote: false,
         };

@@ -18,6 +18,7 @@ use gelato_toolchain::create::{Request, create};
 use gelato_wire::Message;
 use gelato_wire::chunk::{CHUNK_SIZE, Compressor, DEFAULT_LEVEL};
 use gelato_wire::msg::{CompileFile, CompileResult, JobDone, Login, TransferEnv, VerifyEnv};
+use gelato_wire::types::features;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -80,6 +81,7 @@ fn config(folder: &TempDir, scheduler: SocketAddr, slots: u32) -> Config {
                 gid: 65534,
             }),
             nice: 5,
+            features: features::ENV_XZ | features::ENV_ZSTD,
         }),
         grace: Duration::ZERO,
         compression: DEFAULT_LEVEL,
