@@ -39,7 +39,8 @@ const FULL_SLOT_WAIT: Duration = Duration::from_secs(7200);
 /// A connection to the daemon.
 #[derive(Debug)]
 pub(crate) struct Daemon {
-    connection: Connection,
+    /// Boxed: it is large, and slots and verdicts carry it around.
+    connection: Box<Connection>,
 }
 
 /// `ICECC_TEST_SOCKET` is set and leads nowhere.
@@ -84,11 +85,17 @@ impl Daemon {
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 10245));
         match Connection::connect_tcp(address, limits) {
-            Ok(connection) => Ok(Some(Daemon { connection })),
+            Ok(connection) => Ok(Some(Daemon::over(connection))),
             Err(error) => {
                 log.debug(format_args!("{error}"));
                 Ok(None)
             }
+        }
+    }
+
+    fn over(connection: Connection) -> Daemon {
+        Daemon {
+            connection: Box::new(connection),
         }
     }
 
@@ -246,7 +253,7 @@ impl AsFd for Daemon {
 
 fn try_socket(path: &Path, limits: Limits, log: &Log) -> Result<Daemon, NetError> {
     Connection::connect_unix(path, limits)
-        .map(|connection| Daemon { connection })
+        .map(Daemon::over)
         .inspect_err(|error| log.debug(format_args!("{error}")))
 }
 

@@ -399,7 +399,14 @@ impl Attempt<'_> {
                 status,
                 stdout,
                 stderr,
-            } => (status, stdout, stderr),
+            } => {
+                // Clang removes what an earlier run left.
+                let output = Path::new(&self.plan.output);
+                if fs::symlink_metadata(output).is_ok_and(|m| m.is_file()) {
+                    let _ = fs::remove_file(output);
+                }
+                (status, stdout, stderr)
+            }
             Answer::Success {
                 object,
                 dwo,
