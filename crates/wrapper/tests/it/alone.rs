@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 
@@ -262,6 +264,55 @@ fn no_more_compilers_than_processors() {
         }
         assert_eq!(text.lines().count(), processors * 10);
         assert!(most <= processors, "{most} at once");
+    }
+}
+
+#[test]
+fn a_daemon_that_says_nothing_is_no_daemon() {
+    let fixture = Fixture::new();
+    fixture.file("good.c", GOOD);
+    let _mute = UnixListener::bind(fixture.root().join("socket")).expect("a socket");
+    let output = fixture.icecc("gcc -c good.c");
+    assert!(output.status.success());
+    assert_eq!(output.stderr, b"");
+    assert_eq!(fixture.last(), verdict("local", "no-daemon", "0"));
+}
+
+#[test]
+fn ccache_may_stand_before_us() {
+    if !Path::new("/usr/bin/ccache").exists() {
+        eprintln!("no ccache on this machine, nothing checked");
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.file("good.c", GOOD);
+    for folder in ["", "masquerade"] {
+        let path = match folder {
+            "" => "/usr/bin:/bin".to_owned(),
+            _ => format!(
+                "{}:/usr/bin:/bin",
+                fixture
+                    .masquerade("gcc")
+                    .parent()
+                    .expect("a folder")
+                    .display()
+            ),
+        };
+        let status = fixture
+            .command("/usr/bin/ccache")
+            .args(["gcc", "-c", "good.c", "-o", "out.o"])
+            .env("PATH", path)
+            .env("CCACHE_DIR", fixture.root().join("cache"))
+            .env("CCACHE_RECACHE", "1")
+            .env("CCACHE_PREFIX", ICECC)
+            .status()
+            .expect("ccache runs");
+        assert!(status.success());
+        assert_eq!(
+            fixture.last(),
+            verdict("local", "no-daemon", "0"),
+            "{folder}"
+        );
     }
 }
 
