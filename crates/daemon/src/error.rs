@@ -13,22 +13,25 @@ pub enum DaemonError {
     #[error(transparent)]
     Listen(#[from] NetError),
     /// The base folder cannot be used.
-    #[error("cannot use the base folder {}: {source}; choose another with -b", .path.display())]
+    #[error("cannot use the base folder {}: {reason}; choose another with -b", .path.display())]
     Base {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The toolchains in the base folder cannot be used.
-    #[error("{0}; choose another base folder with -b")]
-    Store(#[from] StoreError),
+    #[error("{reason} (another is chosen with -b)")]
+    Store {
+        /// Why.
+        reason: StoreError,
+    },
     /// The permissions of the local socket cannot be set.
-    #[error("cannot open {} to other users: {source}; choose another socket with --socket", .path.display())]
+    #[error("cannot open {} to other users: {reason}; choose another socket with --socket", .path.display())]
     SocketMode {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
 }

@@ -83,12 +83,11 @@ impl Daemon {
             }
         }
         listeners.push(Listener::bind_unix(&config.socket)?);
-        fs::set_permissions(&config.socket, Permissions::from_mode(config.socket_mode)).map_err(
-            |source| DaemonError::SocketMode {
-                path: config.socket.clone(),
-                source,
-            },
-        )?;
+        let mode = Permissions::from_mode(config.socket_mode);
+        fs::set_permissions(&config.socket, mode).map_err(|reason| DaemonError::SocketMode {
+            path: config.socket.clone(),
+            reason,
+        })?;
         Ok(Daemon {
             config,
             listeners,
@@ -193,20 +192,18 @@ async fn accept(mut listener: Listener, surroundings: Surroundings) {
 
 /// Blocks.
 fn prepare(config: &Config) -> Result<Option<Arc<Worker>>, DaemonError> {
-    let unusable = |source| DaemonError::Base {
+    let unusable = |reason| DaemonError::Base {
         path: config.base.clone(),
-        source,
+        reason,
     };
     fs::create_dir_all(&config.base).map_err(unusable)?;
     let Some(remote) = &config.remote else {
         return Ok(None);
     };
-    let store = Store::open(
-        &config.base,
-        config
-            .cache_limit
-            .unwrap_or_else(|| default_cache(&config.base)),
-    )?;
+    let limit = config
+        .cache_limit
+        .unwrap_or_else(|| default_cache(&config.base));
+    let store = Store::open(&config.base, limit).map_err(|reason| DaemonError::Store { reason })?;
     let worker = Worker::open(store, &config.base, terms(remote, config)).map_err(unusable)?;
     Ok(Some(Arc::new(worker)))
 }

@@ -147,7 +147,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
     crate::log::init(args.verbose, log_file.as_deref()).with_context(|| {
         format!(
             "cannot open the log {}",
-            log_file.unwrap_or_default().display()
+            log_file.clone().unwrap_or_default().display()
         )
     })?;
     args.detached.leave_session();
@@ -195,7 +195,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let result = runtime.block_on(serve(config, &args.detached));
+    let result = runtime.block_on(serve(config, &args.detached, log_file.is_some()));
     // A thread that still unpacks or packs must not keep the daemon from ending.
     runtime.shutdown_background();
     if let Some(pid_file) = pid_file {
@@ -204,19 +204,18 @@ fn start(args: &Args) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(config: Config, detached: &Detached) -> anyhow::Result<()> {
+async fn serve(config: Config, detached: &Detached, to_file: bool) -> anyhow::Result<()> {
     let (trigger, shutdown) = gelato_daemon::shutdown();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut alarm = signal(SignalKind::alarm())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let daemon = match Daemon::start(config).await {
-        Ok(daemon) => daemon,
-        Err(error) => {
+    let daemon = Daemon::start(config).await.inspect_err(|error| {
+        // Said on the terminal anyway.
+        if to_file {
             error!("{error}");
-            return Err(error.into());
         }
-    };
+    })?;
     detached.ready();
     let serving = daemon.serve(shutdown);
     tokio::pin!(serving);
