@@ -30,8 +30,8 @@ fn run() -> Result<()> {
         .ordinary_user()
         .scheduler(Flavour::Gelato)
         .daemon(DaemonSpec::submitter("submitter", Flavour::Gelato))
-        .daemon(DaemonSpec::worker("anna", Flavour::Gelato))
-        .daemon(DaemonSpec::worker("bruno", Flavour::Gelato))
+        .daemon(DaemonSpec::worker("worker-1", Flavour::Gelato))
+        .daemon(DaemonSpec::worker("worker-2", Flavour::Gelato))
         .start()?;
     let folder = cluster.work_folder("project")?;
     write_project(&folder)?;
