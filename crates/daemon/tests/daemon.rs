@@ -41,7 +41,9 @@ fn run(case: Case) -> Result<(), Failed> {
         .enable_all()
         .build()?;
     let finished = runtime.block_on(async { tokio::time::timeout(fixture::LONG, case()).await });
-    runtime.shutdown_background();
+    // Whatever still runs is killed by the end of its task.
+    runtime.shutdown_timeout(fixture::SHORT);
+    fixture::clear_folders();
     finished.map_err(|_| Failed::from("not finished in time"))
 }
 

@@ -213,3 +213,40 @@ pub(crate) fn arguments_and_compiler(
     };
     (args, compiler.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(version: u32, job: &CompileFile) -> (String, String) {
+        let version = ProtocolVersion::new(version).unwrap();
+        let (args, compiler) = arguments_and_compiler(job, version);
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        (args.join(" "), compiler.to_string())
+    }
+
+    #[test]
+    fn older_submitters_spell_a_job_otherwise() {
+        let job = CompileFile {
+            language: 1,
+            args: vec!["-O2".into(), "-DX".into(), "-c".into()],
+            remote_args: vec!["-c".into()],
+            rest_args: vec!["-O2".into(), "-DX".into()],
+            compiler_name: "g++".into(),
+            dwarf_fission: true,
+            ..CompileFile::default()
+        };
+        assert_eq!(at(41, &job), ("-O2 -DX -c".into(), "g++".into()));
+        assert_eq!(
+            at(40, &job),
+            ("-c -O2 -DX -gsplit-dwarf".into(), "g++".into())
+        );
+        assert_eq!(at(29, &job).1, "g++", "by language, as there is no name");
+        let clang = CompileFile {
+            remote_args: vec!["clang".into(), "-c".into()],
+            dwarf_fission: false,
+            ..job
+        };
+        assert_eq!(at(29, &clang), ("-c -O2 -DX".into(), "clang".into()));
+    }
+}

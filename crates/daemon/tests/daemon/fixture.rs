@@ -1,5 +1,6 @@
 //! A daemon in a folder of its own, a scheduler played by the test, and the other ends of connections.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -15,23 +16,41 @@ use gelato_net::stream::Connection;
 use gelato_sandbox::{Identity, Jailer, Level, identity};
 use gelato_toolchain::Compression;
 use gelato_toolchain::create::{Request, create};
-use gelato_wire::Message;
 use gelato_wire::chunk::{CHUNK_SIZE, Compressor, DEFAULT_LEVEL};
 use gelato_wire::msg::{CompileFile, CompileResult, JobDone, Login, TransferEnv, VerifyEnv};
 use gelato_wire::types::features;
+use gelato_wire::{Message, ProtocolVersion, Session};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// No trial takes this long unless something hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(180);
 
-/// A running daemon. Its folder goes when it is dropped.
+thread_local! {
+    /// Folders of the daemons of this trial. They go when no task of a daemon can write into them any more.
+    static PARKED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Removes the folders of this thread's daemons.
+pub(crate) fn clear_folders() {
+    for folder in PARKED.take() {
+        // Toolchains are read-only, which stops an ordinary user's plain removal.
+        gelato_toolchain::unpack::remove_tree(&folder).unwrap();
+    }
+}
+
+/// Blocking threads of a daemon end within this time.
+pub(crate) const SHORT: Duration = Duration::from_secs(10);
+
+/// A running daemon.
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) socket: PathBuf,
     pub(crate) trigger: ShutdownTrigger,
     pub(crate) serving: JoinHandle<()>,
-    pub(crate) folder: TempDir,
+    pub(crate) folder: PathBuf,
 }
 
 /// The test in the role of the scheduler.
@@ -99,12 +118,14 @@ impl Node {
         let daemon = Daemon::start(config).await.unwrap();
         let address = daemon.address().unwrap();
         let serving = tokio::spawn(daemon.serve(shutdown));
+        let path = folder.keep();
+        PARKED.with_borrow_mut(|parked| parked.push(path.clone()));
         Node {
             address,
             socket,
             trigger,
             serving,
-            folder,
+            folder: path,
         }
     }
 
@@ -327,4 +348,57 @@ pub(crate) fn compile_here(source: &str, args: &[&str]) -> Vec<u8> {
         .unwrap();
     assert!(made.success());
     std::fs::read(folder.path().join("x.o")).unwrap()
+}
+
+/// A peer of another protocol version.
+pub(crate) struct OldPeer {
+    session: Session,
+    stream: TcpStream,
+}
+
+impl OldPeer {
+    pub(crate) async fn connect(address: SocketAddr, version: u32) -> OldPeer {
+        let version = ProtocolVersion::new(version).unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut peer = OldPeer {
+            session: Session::new(version),
+            stream,
+        };
+        while peer.session.version().is_none() {
+            peer.flush().await;
+            peer.read().await;
+        }
+        peer.flush().await;
+        peer
+    }
+
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.session.version().unwrap()
+    }
+
+    pub(crate) async fn send(&mut self, message: &Message) {
+        self.session.send(message).unwrap();
+        self.flush().await;
+    }
+
+    pub(crate) async fn next(&mut self) -> Message {
+        loop {
+            if let Some(message) = self.session.next_message().unwrap() {
+                return message;
+            }
+            self.read().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        let bytes = std::mem::take(self.session.output());
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    async fn read(&mut self) {
+        let mut buffer = vec![0; 65536];
+        let n = self.stream.read(&mut buffer).await.unwrap();
+        assert!(n > 0, "the connection ended early");
+        self.session.receive(&buffer[..n]).unwrap();
+    }
 }

@@ -5,14 +5,17 @@ use std::process::Command;
 
 use gelato_sandbox::identity;
 use gelato_wire::Message;
+use gelato_wire::chunk::Compressor;
 use gelato_wire::msg::{ChunkCodec, FileChunk};
 
 use crate::fixture::{
-    Node, compile, compile_here, ended, install, job, next, receive_file, result, send_file,
+    Node, OldPeer, compile, compile_here, ended, install, job, next, receive_file, result,
+    send_file,
 };
 
 crate::trials!(
     objects_are_those_of_a_local_compilation,
+    every_age_of_submitters_gets_its_object,
     compile_errors_are_passed_on_as_they_are,
     split_debug_information_comes_back_too,
     a_large_source_and_many_at_once,
@@ -64,11 +67,39 @@ async fn objects_are_those_of_a_local_compilation() {
     assert_eq!(done.out_uncompressed as usize, object.len());
     assert!(done.real_msec > 0 && done.page_faults > 0, "{done:?}");
     assert_eq!(
-        std::fs::read_dir(node.folder.path().join("base/jobs"))
+        std::fs::read_dir(node.folder.join("base/jobs"))
             .unwrap()
             .count(),
         0
     );
+}
+
+async fn every_age_of_submitters_gets_its_object() {
+    let (node, mut scheduler, _) = Node::with_scheduler(1).await;
+    let name = install(&node, &mut scheduler).await;
+    let wanted = compile_here(SOURCE, &["-O2"]);
+    for version in [21, 29, 30, 34, 37, 39, 40, 41, 43] {
+        let mut peer = OldPeer::connect(node.address, version).await;
+        let mut old = job(90, name, &["-O2", "-c"]);
+        old.remote_args = vec!["-c".into()];
+        old.rest_args = vec!["-O2".into()];
+        peer.send(&Message::CompileFile(old)).await;
+        let mut compressor = Compressor::new(peer.version(), 1).unwrap();
+        let chunk = compressor.compress(SOURCE.as_bytes()).unwrap();
+        peer.send(&Message::FileChunk(chunk)).await;
+        peer.send(&Message::End).await;
+        let Message::CompileResult(answer) = peer.next().await else {
+            panic!("no result")
+        };
+        assert_eq!(answer.status, 0, "version {version}: {}", answer.stderr);
+        let mut object = Vec::new();
+        while let Message::FileChunk(chunk) = peer.next().await {
+            object.extend(chunk.decompress().unwrap());
+        }
+        assert!(object == wanted, "version {version}: the objects differ");
+        scheduler.expect("JOB_BEGIN").await;
+        assert_eq!(scheduler.done().await.exitcode, 0);
+    }
 }
 
 async fn compile_errors_are_passed_on_as_they_are() {

@@ -18,7 +18,6 @@ async fn a_good_one_is_installed_announced_and_verified() {
     let name = install(&node, &mut scheduler).await;
     let root = node
         .folder
-        .path()
         .join("base/toolchains/x86_64")
         .join(name)
         .join("root");
@@ -39,7 +38,7 @@ async fn one_cut_in_half_leaves_nothing() {
     let mut submitter = node.submitter().await;
     assert!(!verify(&mut submitter, name).await);
     assert_eq!(
-        std::fs::read_dir(node.folder.path().join("base/tmp"))
+        std::fs::read_dir(node.folder.join("base/tmp"))
             .unwrap()
             .count(),
         0
