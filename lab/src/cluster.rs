@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::control::Control;
 use crate::daemon::Daemon;
+use crate::guard::Guard;
 use crate::host::{Host, Place, RunAs, Running, Task};
 use crate::leak;
 use crate::log::LogFile;
@@ -51,6 +52,7 @@ pub struct Cluster {
     down: bool,
     segment: Option<Segment>,
     folder: TempDir,
+    _guard: Guard,
 }
 
 impl Cluster {
@@ -83,6 +85,8 @@ impl Cluster {
             Layout::Namespaces => Some(Segment::new(&id, count)?),
             Layout::Loopback => None,
         };
+        let names = segment.as_ref().map(Segment::names).unwrap_or_default();
+        let guard = Guard::new(&marker, folder.path(), &names)?;
         let host = |number: u8, name: &str, steady_load: bool| -> Result<Host> {
             let host = Host {
                 name: name.to_owned(),
@@ -138,6 +142,7 @@ impl Cluster {
             daemons,
             segment,
             folder,
+            _guard: guard,
         })
     }
 

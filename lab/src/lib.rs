@@ -19,6 +19,7 @@ pub mod build;
 pub mod cluster;
 pub mod control;
 pub mod daemon;
+mod guard;
 pub mod host;
 mod leak;
 pub mod log;

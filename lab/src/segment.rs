@@ -77,6 +77,14 @@ impl Segment {
         format!("{}{number}", self.prefix)
     }
 
+    /// Names of all its namespaces.
+    pub(crate) fn names(&self) -> Vec<String> {
+        [self.bridge()]
+            .into_iter()
+            .chain((1..=self.hosts).map(|number| self.name(number)))
+            .collect()
+    }
+
     /// Cuts host `number` off, as pulling its cable would.
     ///
     /// # Errors
@@ -114,9 +122,8 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        let _ = ip(&["netns", "del", &self.bridge()]);
-        for number in 1..=self.hosts {
-            let _ = ip(&["netns", "del", &self.name(number)]);
+        for name in self.names() {
+            let _ = ip(&["netns", "del", &name]);
         }
     }
 }

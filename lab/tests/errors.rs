@@ -83,8 +83,16 @@ fn says_what_the_compiler_says(
             local.status
         );
         let _ = std::fs::remove_file(folder.join("object.o"));
+        submitter.forget_jobs()?;
         let ours = submitter.compile(compiler, &args, &folder, FIRST_JOB)?;
         equal(&ours, &local, name)?;
+        let jobs = submitter.jobs()?;
+        let elsewhere = matches!(&jobs[..], [job] if !matches!(job.verdict, Verdict::Local(_)));
+        // What the preprocessor finds, it finds here.
+        ensure!(
+            elsewhere || text.contains("#error") || text.contains("no-such-file"),
+            "{name} was never sent to a worker: {jobs:?}"
+        );
         ensure!(
             folder.join("object.o").exists() == succeeds,
             "{name}: object"

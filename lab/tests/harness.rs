@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use common::SOON;
-use gelato_lab::{Cluster, DaemonSpec, Flavour, Layout, Task, segment};
+use gelato_lab::{Cluster, DaemonSpec, Flavour, Layout, Task, segment, wait};
 
 fn empty(layout: Layout) -> Result<Cluster> {
     Cluster::builder(layout).empty()
@@ -85,6 +85,60 @@ fn a_panicking_test_leaves_no_namespace_and_no_folder() -> Result<()> {
         "left behind"
     );
     Ok(())
+}
+
+/// Not a test of its own: what [`a_killed_test_leaves_no_process_and_no_folder`] starts and kills.
+#[test]
+fn victim() -> Result<()> {
+    let Some(report) = std::env::var_os("GELATO_LAB_VICTIM") else {
+        return Ok(());
+    };
+    let layout = if common::obstacle(Layout::Namespaces, &[]).is_none() {
+        Layout::Namespaces
+    } else {
+        Layout::Loopback
+    };
+    let cluster = empty(layout)?;
+    let running = cluster
+        .scheduler_host()
+        .start(&Task::new("tail").args(["-f", "/dev/null"]))?;
+    let host = cluster.scheduler_host();
+    let text = format!(
+        "{} {} {}\n",
+        running.pid(),
+        host.folder().display(),
+        host.namespace().unwrap_or("none")
+    );
+    std::fs::write(report, text)?;
+    running.wait(SOON)?;
+    Ok(())
+}
+
+#[test]
+fn a_killed_test_leaves_no_process_and_no_folder() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let report = folder.path().join("report");
+    let mut victim = std::process::Command::new(std::env::current_exe()?)
+        .args(["--exact", "victim", "--nocapture"])
+        .env("GELATO_LAB_VICTIM", &report)
+        .stdout(std::process::Stdio::null())
+        .spawn()?;
+    let text = wait::until(SOON, "the victim's cluster", || {
+        std::fs::read_to_string(&report)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    })?;
+    victim.kill()?;
+    victim.wait()?;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let id = gelato_lab::proc::ProcessId::of(words[0].parse()?);
+    wait::until(SOON, "the guard to clear everything away", || {
+        let alive = id
+            .as_ref()
+            .is_some_and(gelato_lab::proc::ProcessId::is_alive);
+        let left = PathBuf::from(words[1]).exists() || !segment::existing(words[2]).is_empty();
+        (!alive && !left).then_some(())
+    })
 }
 
 /// Whatever a job leaves on loopback with Icecream's programs is seen too; needs no namespaces, but a worker needs root.
