@@ -46,11 +46,16 @@ const COMPILERS: [Check; 5] = [
 
 /// What to run to verify the toolchain at `root`: `bin/true`, each compiler found, and the assembler.
 /// `bin/true` is always among them, so an archive without it fails as it does with Icecream.
+///
+/// In Icecream's archives of clang, `gcc` and `g++` only pass clang's jobs of old peers on to clang and fail otherwise, so
+/// beside clang they prove nothing.
 #[must_use]
 pub fn programs_to_check(root: &Path) -> Vec<Check> {
+    let is_there = |program: &str| root.join(program.trim_start_matches('/')).is_file();
+    let has_clang = is_there("/usr/bin/clang");
     let present = COMPILERS.into_iter().filter(|check| {
-        let inside = check.program.trim_start_matches('/');
-        root.join(inside).is_file()
+        let stands_in = has_clang && matches!(check.program, "/usr/bin/gcc" | "/usr/bin/g++");
+        is_there(check.program) && !stands_in
     });
     [TRUE].into_iter().chain(present).collect()
 }
@@ -71,5 +76,20 @@ mod tests {
             .map(|check| check.program)
             .collect();
         assert_eq!(programs, ["/bin/true", "/usr/bin/gcc", "/usr/bin/as"]);
+    }
+
+    #[test]
+    fn stand_ins_for_gcc_beside_clang_are_not_checked() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+        for program in ["gcc", "g++", "clang", "as"] {
+            std::fs::write(root.path().join("usr/bin").join(program), "").unwrap();
+        }
+        let mut programs: Vec<_> = programs_to_check(root.path())
+            .iter()
+            .map(|check| check.program)
+            .collect();
+        programs.dedup();
+        assert_eq!(programs, ["/bin/true", "/usr/bin/clang", "/usr/bin/as"]);
     }
 }
