@@ -112,7 +112,8 @@ impl Disk {
         if fs::symlink_metadata(&place).is_ok() {
             // Not in the index, so a leftover that could not be removed before.
             let trash = self.move_away(key)?;
-            delete(&trash)?;
+            // It is out of the way; what remains of it is cleared at the next start.
+            let _cleared_later = delete(&trash);
         }
         fs::rename(folder, &place).map_err(|error| StoreError::io(&place, error))?;
         mark_durable_later(file);

@@ -46,30 +46,26 @@ enum Piece {
 
 impl Install {
     pub(super) fn begin(inner: &Arc<Inner>, key: Key) -> Result<Self, StoreError> {
-        if let Ok(guard) = inner.acquire(&key) {
-            if disk::has_assembler(guard.root()) {
-                let size = inner.lock().installed.get(&key).map(|entry| entry.size);
-                let installed = key.installed(size.unwrap_or_default());
-                return Ok(Self {
-                    role: Role::Present {
-                        _guard: guard,
-                        installed,
-                    },
-                });
-            }
-            drop(guard);
-            let mut state = inner.lock();
-            if state
-                .installed
-                .get(&key)
-                .is_some_and(|entry| entry.users > 0)
-            {
-                return Err(key.damaged());
-            }
-            state.installed.remove(&key);
-        }
+        // One look under one lock: between two, another sender could finish, and its toolchain would be replaced under
+        // the jobs that run in it.
         let arrival = {
             let mut state = inner.lock();
+            if let Some(entry) = state.installed.get(&key) {
+                if disk::has_assembler(&inner.disk.root_of(&key)) {
+                    let installed = key.installed(entry.size);
+                    let guard = inner.hold(&mut state, &key)?;
+                    return Ok(Self {
+                        role: Role::Present {
+                            _guard: guard,
+                            installed,
+                        },
+                    });
+                }
+                if entry.users > 0 {
+                    return Err(key.damaged());
+                }
+                state.installed.remove(&key);
+            }
             if let Some(arrival) = state.arriving.get(&key) {
                 return Ok(Self {
                     role: Role::Later(Arc::clone(arrival)),

@@ -305,7 +305,11 @@ impl Inner {
     }
 
     fn acquire(self: &Arc<Self>, key: &Key) -> Result<InUse, StoreError> {
-        let mut state = self.lock();
+        self.hold(&mut self.lock(), key)
+    }
+
+    /// As `acquire`, for callers that hold the lock already. The guard takes it when dropped.
+    fn hold(self: &Arc<Self>, state: &mut State, key: &Key) -> Result<InUse, StoreError> {
         let now = state.tick();
         let entry = state
             .installed

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
@@ -373,4 +373,29 @@ fn using_evicting_and_installing_at_once_never_takes_a_toolchain_from_its_user()
     store.evict();
     assert!(store.used_bytes() <= 3000);
     assert_eq!(unfinished(base.path()), 0);
+}
+
+#[test]
+fn a_toolchain_in_use_is_not_replaced_by_a_sender_who_comes_as_another_ends() {
+    let data = archive(10);
+    for _ in 0..50 {
+        let base = tempfile::tempdir().unwrap();
+        let store = Store::open(base.path(), 1 << 20).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        let mut install = store.begin_install(PLATFORM, "tc").unwrap();
+                        install.write_all(&data).unwrap();
+                        install.finish().unwrap();
+                        let guard = store.acquire(PLATFORM, "tc").unwrap();
+                        let program = guard.root().join("usr/bin/as");
+                        let before = fs::metadata(&program).unwrap().ino();
+                        thread::yield_now();
+                        assert_eq!(fs::metadata(&program).unwrap().ino(), before);
+                    }
+                });
+            }
+        });
+    }
 }
