@@ -10,13 +10,14 @@
 
 mod decode;
 mod entries;
+mod remove;
 mod tree;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use tree::remove_tree;
+pub use remove::remove_tree;
 
 /// What an archive may use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use tar::{EntryType, Header};
@@ -598,4 +599,47 @@ fn trees_of_any_mode_and_depth_can_be_removed() {
     remove_tree(&tree).unwrap();
     assert!(!tree.exists());
     remove_tree(&tree).unwrap();
+}
+
+#[test]
+fn a_tree_deeper_than_any_path_can_be_removed() {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let open = |parent: &dyn std::os::fd::AsFd, name: &Path| {
+        openat(parent.as_fd(), name, OFlags::DIRECTORY, Mode::empty()).unwrap()
+    };
+    let name = "d".repeat(200);
+    let mut at = open(&CWD, &tree);
+    for _ in 0..100 {
+        for name in [name.as_str(), "moved-1", "moved-2"] {
+            mkdirat(&at, name, Mode::RWXU).unwrap();
+        }
+        let below = open(&at, name.as_ref());
+        fs::write(format!("/proc/self/fd/{}/file", below.as_raw_fd()), "x").unwrap();
+        rustix::fs::fchmod(&at, Mode::empty()).unwrap();
+        at = below;
+    }
+    remove_tree(&tree).unwrap();
+    assert!(!tree.exists());
+}
+
+#[test]
+fn only_the_link_is_removed_not_what_it_leads_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    fs::create_dir(&kept).unwrap();
+    fs::write(kept.join("file"), "x").unwrap();
+    let mode = fs::metadata(&kept).unwrap().permissions().mode();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&kept, &link).unwrap();
+    remove_tree(&link).unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(tree.join("below")).unwrap();
+    std::os::unix::fs::symlink(&kept, tree.join("below/link")).unwrap();
+    remove_tree(&tree).unwrap();
+    assert!(!link.exists() && !tree.exists() && kept.join("file").exists());
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode(), mode);
 }

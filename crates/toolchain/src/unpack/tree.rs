@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -393,38 +393,4 @@ fn relative_from(depth: usize, inside: &[u8]) -> Vec<u8> {
 fn set_mode(path: &Path, mode: u32) -> Result<(), UnpackError> {
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(|error| UnpackError::io(path, error))
-}
-
-/// Deletes a tree even if its directories forbid it. Links are removed, not followed. A missing tree is fine.
-///
-/// # Errors
-/// The first thing that could not be removed.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if !metadata.is_dir() {
-        return fs::remove_file(path);
-    }
-    // Not recursive: how deep a tree is may be a stranger's choice.
-    let mut folders = vec![path.to_owned()];
-    let mut next = 0;
-    while let Some(folder) = folders.get(next).cloned() {
-        next += 1;
-        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                fs::remove_file(entry.path())?;
-            }
-        }
-    }
-    for folder in folders.iter().rev() {
-        fs::remove_dir(folder)?;
-    }
-    Ok(())
 }
