@@ -107,7 +107,13 @@ fn daemon_config(scheduler: SocketAddr, socket: &Path, base: PathBuf) -> gelato_
         .ok()
         .and_then(|level| level.parse().ok());
     gelato_daemon::Config {
-        node_name: None,
+        // A scheduler keeps one daemon of a name and address; there may be more builds, and the daemon of
+        // another user.
+        node_name: Some(format!(
+            "{}-build-{}",
+            rustix::system::uname().nodename().to_string_lossy(),
+            std::process::id()
+        )),
         platform: gelato_toolchain::names::platform(),
         max_jobs: u32::try_from(slots).unwrap_or(u32::MAX),
         scheduler: Wanted {
