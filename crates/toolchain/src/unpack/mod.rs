@@ -28,6 +28,8 @@ pub struct Limits {
     pub entries: u64,
     /// Bytes of one name or link target.
     pub path_bytes: usize,
+    /// Bytes of all names and link targets together, which are kept in memory.
+    pub names_bytes: u64,
     /// Components of one name, after links are followed.
     pub depth: usize,
     /// Unpacked bytes per compressed byte, once more than `ratio_floor` bytes are unpacked.
@@ -42,6 +44,7 @@ impl Default for Limits {
             unpacked_bytes: 4 << 30,
             entries: 200_000,
             path_bytes: 4096,
+            names_bytes: 64 << 20,
             depth: 128,
             ratio: 200,
             ratio_floor: 100 << 20,

@@ -410,6 +410,7 @@ fn limits_hold() {
         unpacked_bytes: 20_000,
         entries: 10,
         path_bytes: 50,
+        names_bytes: 200,
         depth: 5,
         ratio: 20,
         ratio_floor: 8_000,
@@ -426,6 +427,21 @@ fn limits_hold() {
     too_large(
         &Tar::new()
             .sized_entry(EntryType::Regular, "x", "", 0, 1 << 40, &[1; 21_000])
+            .end(),
+    );
+    let long = "x".repeat(45);
+    too_large(
+        &(0..5)
+            .fold(Tar::new(), |tar, number| {
+                tar.file(&format!("{long}{number}"), b"x")
+            })
+            .end(),
+    );
+    too_large(
+        &(0..5)
+            .fold(Tar::new(), |tar, number| {
+                tar.symlink(&format!("l{number}"), &long)
+            })
             .end(),
     );
     let many = (0..10).fold(Tar::new(), |tar, number| {

@@ -29,6 +29,7 @@ pub(super) struct Tree {
     /// By name relative to the root, without `.`, `..` and double slashes. The root itself is not in it.
     nodes: HashMap<Vec<u8>, Node>,
     bytes: u64,
+    names_bytes: u64,
     steps: u64,
 }
 
@@ -45,6 +46,7 @@ impl Tree {
             limits,
             nodes: HashMap::new(),
             bytes: 0,
+            names_bytes: 0,
             steps: 0,
         }
     }
@@ -79,8 +81,7 @@ impl Tree {
                     size: *size,
                     executable: *executable,
                 };
-                self.nodes.insert(place, node);
-                Ok(())
+                self.keep(place, node)
             }
             Kind::Symlink(target) => {
                 if target.contains(&0) {
@@ -90,8 +91,7 @@ impl Tree {
                     ));
                 }
                 self.clear(&entry.path, &place)?;
-                self.nodes.insert(place, Node::Link(target.clone()));
-                Ok(())
+                self.keep(place, Node::Link(target.clone()))
             }
             Kind::HardLink(target) => self.hard_link(&entry.path, place, target),
         }
@@ -196,6 +196,21 @@ impl Tree {
             fs::hard_link(self.on_disk(&source), &path)
                 .map_err(|error| UnpackError::io(&path, error))?;
         }
+        self.keep(place, node)
+    }
+
+    /// Adds to the picture. What earlier entries of the same name took up counts as well.
+    fn keep(&mut self, place: Vec<u8>, node: Node) -> Result<(), UnpackError> {
+        let target = match &node {
+            Node::Link(target) => target.len(),
+            _ => 0,
+        };
+        self.names_bytes += (place.len() + target) as u64;
+        let limit = self.limits.names_bytes;
+        if self.names_bytes > limit {
+            let unit = "bytes in all names together";
+            return Err(UnpackError::TooLarge { limit, unit });
+        }
         self.nodes.insert(place, node);
         Ok(())
     }
@@ -278,7 +293,7 @@ impl Tree {
                         .mode(0o700)
                         .create(&path)
                         .map_err(|error| UnpackError::io(&path, error))?;
-                    self.nodes.insert(part.to_vec(), Node::Directory);
+                    self.keep(part.to_vec(), Node::Directory)?;
                 }
             }
         }
