@@ -101,6 +101,8 @@ pub mod limits {
     pub const COUNT: u32 = 256;
     /// Live jobs submitted by one node.
     pub const JOBS: usize = 10_000;
+    /// Different needs of the waiting jobs of one node. Each is tried after every event, so many would make everybody wait.
+    pub const DIFFERENT_NEEDS: usize = 256;
     /// Local jobs of one node.
     pub const LOCAL_JOBS: usize = 4096;
     /// Bytes of a file name; of a longer one the end is kept, for it is only shown.

@@ -18,6 +18,8 @@ const SMALLEST_OUTPUT: u32 = 4096;
 const SETTLED: usize = 7;
 /// How far a job may be off the mean, then.
 const SMOOTHING: f32 = 1.2;
+/// More bytes than any real job has; what a peer claims beyond is not believed, so that sums cannot overflow.
+const LARGEST_SAMPLE: u64 = 1 << 40;
 /// How many old jobs are looked through for one two nodes have in common.
 const MATCH_WINDOW: usize = 17;
 
@@ -58,7 +60,7 @@ impl Statistics {
     pub(crate) fn add(&mut self, job: JobId, size: u64, user_ms: u32, present: f32) {
         let user = user_ms as f32;
         let speed = size as f32 / user;
-        let size = if self.samples.len() < SETTLED {
+        let smoothed = if self.samples.len() < SETTLED {
             size
         } else if speed / SMOOTHING > present {
             (present * SMOOTHING * user) as u64
@@ -69,7 +71,7 @@ impl Statistics {
         };
         let sample = Sample {
             job,
-            size,
+            size: smoothed.min(LARGEST_SAMPLE),
             user_ms: u64::from(user_ms),
         };
         self.size += sample.size;
@@ -245,6 +247,23 @@ mod tests {
         assert_eq!(statistics.size, 82_000);
         statistics.add(JobId(8), 10, 1000, 12.0);
         assert_eq!(statistics.size, 92_000);
+    }
+
+    #[test]
+    fn lies_about_sizes_and_times_do_not_overflow() {
+        let mut statistics = Statistics::default();
+        let mut present = 0.0;
+        for job in 0..500 {
+            let lie = if job % 9 < 8 {
+                done(u32::MAX, 1)
+            } else {
+                done(SMALLEST_OUTPUT, u32::MAX)
+            };
+            let (size, user_ms) = countable(&lie, 4).unwrap();
+            statistics.add(JobId(job), size, user_ms, present);
+            present = statistics.mean();
+        }
+        assert!(statistics.mean().is_finite());
     }
 
     #[test]

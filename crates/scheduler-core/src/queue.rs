@@ -139,6 +139,15 @@ impl Queue {
         }
     }
 
+    /// How many different needs the waiting jobs of a submitter have.
+    pub(crate) fn lanes_of(&self, submitter: NodeId) -> usize {
+        self.turns
+            .range((submitter, u8::MIN)..=(submitter, u8::MAX))
+            .filter_map(|(_, turn)| self.groups.get(turn))
+            .map(BTreeMap::len)
+            .sum()
+    }
+
     fn new_turn(&mut self, niceness: u8) -> Turn {
         self.next_position += 1;
         Turn {

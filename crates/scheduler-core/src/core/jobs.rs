@@ -23,7 +23,10 @@ impl Core {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        if let Err(reason) = acceptable(&request, node.submitted.len()) {
+        let lanes = self.queue.lanes_of(id);
+        let accepted = acceptable(&request, node.submitted.len())
+            .and_then(|()| within("different needs", lanes, limits::DIFFERENT_NEEDS));
+        if let Err(reason) = accepted {
             self.remove(id, Some(reason), out);
             return;
         }

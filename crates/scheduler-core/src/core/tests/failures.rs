@@ -210,6 +210,30 @@ fn excess_disconnects() {
 }
 
 #[test]
+fn a_submitter_that_waits_for_too_many_different_things_is_disconnected() {
+    let mut world = World::new();
+    let (asker, other) = (world.asker(), world.asker());
+    let worker = world.worker(1);
+    world.load(worker, 1000);
+    for number in 0..limits::DIFFERENT_NEEDS {
+        for _ in 0..2 {
+            let target = Text::from(format!("t{number}"));
+            let actions = world.ask_with(asker, |form| form.target = target.clone());
+            assert!(dropped(&actions).is_empty());
+        }
+    }
+    assert_eq!(world.core.job_count(), 2 * limits::DIFFERENT_NEEDS);
+    world.ask(other);
+    world.ask_with(asker, |form| form.target = Text::from("one more"));
+    let last = world.ask_with(asker, |_| ());
+    assert!(matches!(
+        dropped(&last)[..],
+        [(node, Dropped::TooMuch { .. })] if node == asker
+    ));
+    assert_eq!(world.core.job_count(), 1);
+}
+
+#[test]
 fn a_long_file_name_keeps_its_end() {
     let mut world = World::new();
     let asker = world.asker();
