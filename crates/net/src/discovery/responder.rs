@@ -169,6 +169,7 @@ impl Responder {
         }
         match Datagram::decode(bytes) {
             Ok(Datagram::Request { asker }) => {
+                tracing::info!("broadcast from {from} (version {asker})");
                 self.send(&self.identity.reply().encode(asker), from);
                 None
             }
