@@ -49,12 +49,12 @@ pub(crate) struct Args {
     scheduler_host: Option<String>,
     /// Log warnings; twice: information; three times: everything
     #[arg(short = 'v', long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    pub(super) verbose: u8,
     /// User to become when started as root [default: icecc]
     #[arg(short = 'u', long, value_name = "USER")]
     user_uid: Option<OsString>,
     /// Folder for toolchains
-    /// [default: /var/tmp/icecc-envs as root, gelato/envs in the user's cache folder otherwise]
+    /// [default: /var/tmp/gelato-envs as root, gelato/envs in the user's cache folder otherwise]
     #[arg(short = 'b', long, value_name = "FOLDER")]
     env_basedir: Option<PathBuf>,
     /// Megabytes of toolchains to keep [default: a tenth of the disk, at least 5120]
@@ -316,7 +316,7 @@ fn base_folder(args: &Args, as_root: bool) -> anyhow::Result<PathBuf> {
             .with_context(|| format!("unusable base folder {}", folder.display()));
     }
     if as_root {
-        return Ok("/var/tmp/icecc-envs".into());
+        return Ok("/var/tmp/gelato-envs".into());
     }
     let cache = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),

@@ -33,12 +33,22 @@ enum Command {
     Toolchain(toolchain::ToolchainArgs),
 }
 
+/// How much a daemon or scheduler says that was typed under its new name: that it serves, and who
+/// comes. Under the old names, which services use, only errors, as Icecream's.
+const INFORMATION: u8 = 2;
+
 /// The program under its own name.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
     match Gelato::parse_from(arguments).command {
         Command::Build(args) => build::run(args),
-        Command::Daemon(args) => daemon::run(args),
-        Command::Scheduler(args) => scheduler::run(args),
+        Command::Daemon(mut args) => {
+            args.verbose = args.verbose.max(INFORMATION);
+            daemon::run(args)
+        }
+        Command::Scheduler(mut args) => {
+            args.verbose = args.verbose.max(INFORMATION);
+            scheduler::run(args)
+        }
         Command::Toolchain(args) => toolchain::run(args),
     }
 }

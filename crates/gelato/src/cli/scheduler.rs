@@ -52,7 +52,7 @@ pub(crate) struct Args {
     user_uid: Option<User>,
     /// Log more: warnings, information, debugging
     #[arg(short, action = ArgAction::Count)]
-    verbose: u8,
+    pub(super) verbose: u8,
     /// Do not send daemons away when a better scheduler announces itself
     #[arg(short = 'r', long)]
     persistent_client_connection: bool,
