@@ -51,9 +51,11 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	scripts/check-dependencies
 
-bench: dist
+# Measures what would be installed, beside the distribution's Icecream; wants root and a quiet machine.
+bench:
+	$(MAKE) install DESTDIR= PREFIX=$(abspath $(TARGET_DIR))/bench-prefix
 	$(CARGO) build --release -p gelato-lab --bins
-	$(TARGET_DIR)/release/gelato-lab-bench
+	GELATO_PREFIX=$(abspath $(TARGET_DIR))/bench-prefix $(TARGET_DIR)/release/gelato-lab-bench
 
 install: dist
 	install -d $(bindir) $(sbindir) $(libexecdir)/bin $(docdir)
