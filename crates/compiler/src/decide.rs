@@ -141,7 +141,7 @@ struct Pass<'a> {
     dependency_list: bool,
     split_dwarf: bool,
     unused_macros: bool,
-    pedantic: bool,
+    expand_for_gcc: bool,
     target_given: bool,
     architecture: Option<OsString>,
     parallel_lto: bool,
@@ -173,7 +173,7 @@ impl<'a> Pass<'a> {
             dependency_list: false,
             split_dwarf: false,
             unused_macros: false,
-            pedantic: false,
+            expand_for_gcc: false,
             target_given: false,
             architecture: None,
             parallel_lto: false,
@@ -296,7 +296,7 @@ impl<'a> Pass<'a> {
             }
             Effect::SplitDwarf => self.split_dwarf = true,
             Effect::UnusedMacros(on) => self.unused_macros = on,
-            Effect::Pedantic => self.pedantic = true,
+            Effect::ExpandForGcc => self.expand_for_gcc = true,
             Effect::SendFile => {
                 self.send_file(word, argument);
                 return;
@@ -537,7 +537,7 @@ impl<'a> Pass<'a> {
         self.add_colours();
         let full = self.settings.full_preprocessing
             || self.unused_macros
-            || (self.pedantic && self.compiler.family == Family::Gcc);
+            || (self.expand_for_gcc && self.compiler.family == Family::Gcc);
         Ok(RemotePlan {
             family: self.compiler.family,
             language,
@@ -808,6 +808,21 @@ mod tests {
                     .remote_words()
                     .iter()
                     .any(|w| w == "x.h")
+            );
+        }
+    }
+
+    #[test]
+    fn pragmas_that_merging_drops_are_expanded_here() {
+        for line in ["-fopenmp", "-fopenmp-simd", "-fopenacc", "-fopenacc-dim=2"] {
+            let line = format!("{line} -c a.c");
+            assert_eq!(
+                remote(Family::Gcc, &line).preprocessing,
+                Preprocessing::Full
+            );
+            assert_eq!(
+                remote(Family::Clang, &line).preprocessing,
+                Preprocessing::Merge
             );
         }
     }

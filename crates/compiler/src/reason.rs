@@ -170,6 +170,8 @@ reasons! {
     ContextualSource = "contextual-source",
     /// The source includes another file while it is assembled.
     AssembledFile = "assembled-file",
+    /// A pragma of the source changes macros, which a separate preprocessor run does not see.
+    MacroPragma = "macro-pragma",
 }
 
 impl fmt::Display for LocalReason {

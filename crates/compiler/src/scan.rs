@@ -1,10 +1,12 @@
-//! Watches the merged source on its way out for text whose meaning depends on the machine that compiles it.
+//! Watches the preprocessed source on its way out for text whose meaning depends on the machine that compiles it, or on preprocessing and compiling in one go.
 //!
 //! While includes are only merged, macros are expanded by the remote compiler, which would fill in its own date, time and names. The search is by plain text,
-//! so a comment that mentions such a macro counts too: that costs a second preprocessor run, never a wrong object.
+//! so a comment that mentions such a macro counts too: that costs a second preprocessor run, never a wrong object. Names put together by `##` or cut by a
+//! backslash at the end of a line are found as far as one half of them stands alone.
 
 use memchr::memmem::Finder;
 
+use crate::LocalReason;
 use crate::names::Family;
 
 /// What was found, in order of severity.
@@ -12,20 +14,46 @@ use crate::names::Family;
 pub enum Finding {
     /// Nothing special.
     Plain,
-    /// Must be expanded here: `__DATE__`, `__TIME__`, `__TIMESTAMP__`, `__BASE_FILE__`, `#embed`; for GCC also `push_macro` and `pop_macro`, whose effect on a
-    /// macro its merged text gets wrong (watched with GCC 12).
+    /// Must be expanded here: `__DATE__`, `__TIME__`, `__TIMESTAMP__`, `__BASE_FILE__`, `#embed`; for GCC also `push_macro`, `pop_macro`, `redefine_extname`,
+    /// `message` and `poison`, which its merged text gets wrong, and for Clang `__COUNTER__`, which does not count conditions in merged text (watched with GCC 12 and Clang 14).
     Contextual,
+    /// GCC's `target` and `optimize` pragmas change predefined macros, but not while the preprocessor runs by itself: must be compiled here.
+    ChangesMacros,
     /// Makes the assembler read a file, or the compiler a precompiled header: must be compiled here.
     ReadsFile,
 }
 
-/// Longest needle; that much of the previous chunk is looked at again.
-const OVERLAP: usize = 32;
+impl Finding {
+    /// Why the job cannot be done elsewhere in the way it was preprocessed; `None` if it can.
+    pub fn reason(self) -> Option<LocalReason> {
+        match self {
+            Finding::Plain => None,
+            Finding::Contextual => Some(LocalReason::ContextualSource),
+            Finding::ChangesMacros => Some(LocalReason::MacroPragma),
+            Finding::ReadsFile => Some(LocalReason::AssembledFile),
+        }
+    }
+}
+
+/// Longer than anything looked for; at least that much of the text before is looked at again.
+const OVERLAP: usize = 64;
+/// The text before is looked at again from the beginning of its last line, unless that is longer than this.
+const LONGEST_LINE: usize = 4096;
+
+/// Names expanded differently elsewhere, without the underscores around them.
+const CONTEXT_NAMES: &[&str] = &["DATE", "TIME", "TIMESTAMP", "BASE_FILE"];
 
 /// The search, fed chunk by chunk.
 pub struct Scanner {
     needles: Vec<(Finder<'static>, Finding)>,
-    tail: Vec<u8>,
+    /// Beginnings and ends of the names above.
+    names: Vec<Finder<'static>>,
+    /// For macros still to be expanded elsewhere: where a line is continued.
+    splice: Option<Finder<'static>>,
+    /// Only GCC knows the pragmas behind this word.
+    gcc: Option<Finder<'static>>,
+    carry: Vec<u8>,
+    in_compiler_header: bool,
     worst: Finding,
 }
 
@@ -33,63 +61,179 @@ impl Scanner {
     /// A scanner for source whose macros are expanded remotely.
     pub fn merged(family: Family) -> Scanner {
         let mut needles = vec![
-            ("__DATE__", Finding::Contextual),
-            ("__TIME__", Finding::Contextual),
-            ("__TIMESTAMP__", Finding::Contextual),
-            ("__BASE_FILE__", Finding::Contextual),
             ("#embed", Finding::Contextual),
             ("# embed", Finding::Contextual),
             ("#  embed", Finding::Contextual),
-            (".incbin", Finding::ReadsFile),
-            ("pch_preprocess", Finding::ReadsFile),
+            ("??/\n", Finding::Contextual),
         ];
-        if family == Family::Gcc {
-            needles.push(("push_macro", Finding::Contextual));
-            needles.push(("pop_macro", Finding::Contextual));
+        match family {
+            Family::Gcc => needles.extend([
+                ("push_macro", Finding::Contextual),
+                ("pop_macro", Finding::Contextual),
+                ("redefine_extname", Finding::Contextual),
+                ("pragma message", Finding::Contextual),
+            ]),
+            Family::Clang => needles.push(("__COUNTER__", Finding::Contextual)),
         }
-        Scanner::new(&needles)
+        let halves = CONTEXT_NAMES
+            .iter()
+            .flat_map(|name| [format!("__{name}"), format!("{name}__")]);
+        Scanner {
+            names: halves.map(|half| Finder::new(&half).into_owned()).collect(),
+            splice: Some(Finder::new("\\\n")),
+            ..Scanner::new(family, &needles)
+        }
     }
 
     /// A scanner for source that is fully expanded.
-    pub fn expanded() -> Scanner {
-        Scanner::new(&[
-            (".incbin", Finding::ReadsFile),
-            ("pch_preprocess", Finding::ReadsFile),
-        ])
+    pub fn expanded(family: Family) -> Scanner {
+        Scanner::new(family, &[])
     }
 
-    fn new(needles: &[(&'static str, Finding)]) -> Scanner {
+    fn new(family: Family, needles: &[(&'static str, Finding)]) -> Scanner {
+        let everywhere = [
+            (".incbin", Finding::ReadsFile),
+            ("pch_preprocess", Finding::ReadsFile),
+        ];
         Scanner {
             needles: needles
                 .iter()
+                .chain(&everywhere)
                 .map(|&(text, finding)| (Finder::new(text), finding))
                 .collect(),
-            tail: Vec::new(),
+            names: Vec::new(),
+            splice: None,
+            gcc: (family == Family::Gcc).then(|| Finder::new("GCC")),
+            carry: Vec::new(),
+            in_compiler_header: false,
             worst: Finding::Plain,
         }
     }
 
     /// Takes the next part of the source and gives the worst finding so far.
     pub fn feed(&mut self, chunk: &[u8]) -> Finding {
-        let head = chunk.get(..OVERLAP).unwrap_or(chunk);
-        self.tail.extend_from_slice(head);
-        let seam = std::mem::take(&mut self.tail);
-        for text in [&seam[..], chunk] {
-            for (needle, finding) in &self.needles {
-                if *finding > self.worst && needle.find(text).is_some() {
-                    self.worst = *finding;
+        let mut text = std::mem::take(&mut self.carry);
+        text.extend_from_slice(chunk);
+        self.look(&text);
+        let again = text.len().saturating_sub(OVERLAP);
+        let line = start_of_line(&text, again);
+        let keep = if text.len() - line <= LONGEST_LINE {
+            line
+        } else {
+            again
+        };
+        let (done, kept) = text.split_at(keep);
+        self.in_compiler_header = self.compiler_header_at(done, done.len());
+        self.carry = kept.to_vec();
+        self.worst
+    }
+
+    fn look(&mut self, text: &[u8]) {
+        let mut worst = self.worst;
+        for (needle, finding) in &self.needles {
+            if *finding > worst && needle.find(text).is_some() {
+                worst = *finding;
+            }
+        }
+        if worst < Finding::Contextual
+            && (self.has_name(text)
+                || self
+                    .splice
+                    .as_ref()
+                    .is_some_and(|splice| cuts_word(text, splice)))
+        {
+            worst = Finding::Contextual;
+        }
+        if worst < Finding::ChangesMacros
+            && let Some(gcc) = &self.gcc
+        {
+            for position in gcc.find_iter(text) {
+                let finding = pragma(text.get(position + 3..).unwrap_or_default());
+                let harmless = finding == Finding::Plain
+                    || (finding == Finding::Contextual && self.splice.is_none())
+                    || self.compiler_header_at(text, position);
+                if !harmless {
+                    worst = worst.max(finding);
                 }
             }
         }
-        let recent = if chunk.len() >= OVERLAP {
-            chunk
-        } else {
-            &seam[..]
-        };
-        let start = recent.len().saturating_sub(OVERLAP);
-        self.tail = recent.get(start..).unwrap_or_default().to_vec();
-        self.worst
+        self.worst = worst;
     }
+
+    /// One of the names, or a half of it that may be completed elsewhere.
+    fn has_name(&self, text: &[u8]) -> bool {
+        self.names.iter().any(|half| {
+            half.find_iter(text).any(|position| {
+                let end = position + half.needle().len();
+                let before = text.get(..position).unwrap_or_default();
+                let after = text.get(end..).unwrap_or_default();
+                if half.needle().starts_with(b"__") {
+                    after.starts_with(b"__") || !after.first().is_some_and(in_name)
+                } else {
+                    before.ends_with(b"__") || !before.last().is_some_and(in_name)
+                }
+            })
+        })
+    }
+
+    /// Whether the line at `position` comes from a header of the compiler itself, as the last line marker before it says. These headers are made to work
+    /// preprocessed separately.
+    fn compiler_header_at(&self, text: &[u8], position: usize) -> bool {
+        let mut end = position;
+        loop {
+            let start = start_of_line(text, end);
+            let line = text.get(start..end).unwrap_or_default();
+            if let Some(name) = marked_file(line) {
+                return memchr::memmem::find(name, b"/lib/gcc").is_some();
+            }
+            if start == 0 {
+                return self.in_compiler_header;
+            }
+            end = start - 1;
+        }
+    }
+}
+
+/// `# LINE "FILE" …`: what stands after the line number.
+fn marked_file(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(b"# ")?;
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let rest = rest.get(digits..)?.strip_prefix(b" \"")?;
+    (digits > 0).then_some(rest)
+}
+
+fn start_of_line(text: &[u8], position: usize) -> usize {
+    text.get(..position)
+        .and_then(|before| memchr::memrchr(b'\n', before))
+        .map_or(0, |newline| newline + 1)
+}
+
+/// What follows the word `GCC` of a pragma, or of what looks like one.
+fn pragma(text: &[u8]) -> Finding {
+    let rest = text.trim_ascii_start();
+    let length = rest.iter().take_while(|b| in_name(b)).count();
+    let (word, rest) = rest.split_at(length);
+    match word {
+        b"poison" => Finding::Contextual,
+        b"target" | b"optimize" => match rest.trim_ascii_start().first() {
+            Some(b'(' | b'"' | b'\\') => Finding::ChangesMacros,
+            _ => Finding::Plain,
+        },
+        _ => Finding::Plain,
+    }
+}
+
+/// Whether a word goes on in the next line.
+fn cuts_word(text: &[u8], splice: &Finder<'_>) -> bool {
+    splice.find_iter(text).any(|position| {
+        let before = text.get(..position).unwrap_or_default().last();
+        let after = text.get(position + splice.needle().len());
+        before.is_some_and(in_name) && after.is_some_and(in_name)
+    })
+}
+
+fn in_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_'
 }
 
 #[cfg(test)]
@@ -132,6 +276,67 @@ mod tests {
             Finding::Contextual
         );
         assert_eq!(Scanner::merged(Family::Clang).feed(pragma), Finding::Plain);
-        assert_eq!(Scanner::expanded().feed(b"\"__DATE__\""), Finding::Plain);
+        assert_eq!(
+            Scanner::expanded(Family::Gcc).feed(b"\"__DATE__\""),
+            Finding::Plain
+        );
+    }
+
+    fn merged(family: Family, text: &str) -> Finding {
+        Scanner::merged(family).feed(text.as_bytes())
+    }
+
+    #[test]
+    fn names_put_together_are_found() {
+        for text in [
+            "CAT(__DA, TE__) CAT(x, DATE__)",
+            "p(__BASE_FILE, __)",
+            "__BASE_\\\nFILE__",
+            "a ?\x3f/\nb",
+        ] {
+            assert_eq!(merged(Family::Gcc, text), Finding::Contextual, "{text}");
+        }
+        for text in ["#define X a \\\n b", "UPDATE__ __TIME_T", "DATE TIME"] {
+            assert_eq!(merged(Family::Gcc, text), Finding::Plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_merging_gets_wrong_is_expanded_here() {
+        for text in [
+            "#pragma redefine_extname a b",
+            "#pragma GCC poison x",
+            "#pragma GCC \t poison x",
+        ] {
+            assert_eq!(merged(Family::Gcc, text), Finding::Contextual, "{text}");
+            assert_eq!(merged(Family::Clang, text), Finding::Plain, "{text}");
+        }
+        let counter = "#if __COUNTER__";
+        assert_eq!(merged(Family::Clang, counter), Finding::Contextual);
+        assert_eq!(merged(Family::Gcc, counter), Finding::Plain);
+    }
+
+    #[test]
+    fn pragmas_that_change_macros_are_those_of_the_user() {
+        let used = "#pragma GCC target(\"avx2\")\n";
+        let own = format!("# 1 \"/usr/lib/gcc/x/12/include/avxintrin.h\" 1 3 4\n{used}");
+        let back = format!("{own}# 3 \"x.c\" 2\n#pragma GCC optimize \"O3\"\n");
+        for (text, expected) in [
+            (used.to_owned(), Finding::ChangesMacros),
+            (
+                "_Pragma(\"GCC target(x)\")".to_owned(),
+                Finding::ChangesMacros,
+            ),
+            ("/* GCC target triples */".to_owned(), Finding::Plain),
+            (own, Finding::Plain),
+            (back, Finding::ChangesMacros),
+        ] {
+            let mut scanner = Scanner::merged(Family::Gcc);
+            assert_eq!(scanner.feed(text.as_bytes()), expected, "{text}");
+            let mut scanner = Scanner::expanded(Family::Gcc);
+            let last = text.bytes().map(|byte| scanner.feed(&[byte])).last();
+            assert_eq!(last, Some(expected), "{text} byte by byte");
+            assert_eq!(merged(Family::Clang, &text), Finding::Plain);
+        }
     }
 }

@@ -88,6 +88,15 @@ impl Attempt<'_> {
         extra_files: &[PathBuf],
     ) -> Result<i32, Stop> {
         let begin = Instant::now();
+        match first_look(&self.plan) {
+            Finding::Plain => {}
+            Finding::Contextual => self.plan = self.plan.with_full_preprocessing(),
+            worse => {
+                if let Some(reason) = worse.reason() {
+                    return Err(Failure::here(reason, reason.explanation().trim()).into());
+                }
+            }
+        }
         let mut files = self.plan.extra_files.clone();
         files.extend_from_slice(extra_files);
         self.offers = toolchains::offers(
@@ -99,9 +108,6 @@ impl Attempt<'_> {
             &mut daemon,
             self.signals,
         )?;
-        if self.plan.preprocessing == Preprocessing::Merge && mentions_context(&self.plan) {
-            self.plan = self.plan.with_full_preprocessing();
-        }
         let mut restarted = false;
         loop {
             let failure = match self.once(job, &mut daemon) {
@@ -458,11 +464,16 @@ fn address_of(answer: &UseCs) -> Result<SocketAddr, Failure> {
     }
 }
 
-/// Whether the source itself says that merging includes will not do; headers show only in the merged text.
-fn mentions_context(plan: &RemotePlan) -> bool {
+/// What the source itself says about how it can travel; headers show only in the merged text.
+fn first_look(plan: &RemotePlan) -> Finding {
     let input = Path::new(&plan.input);
     let small = fs::metadata(input).is_ok_and(|m| m.is_file() && m.len() <= MAX_FIRST_LOOK);
-    small
-        && fs::read(input)
-            .is_ok_and(|text| Scanner::merged(plan.family).feed(&text) == Finding::Contextual)
+    if !small {
+        return Finding::Plain;
+    }
+    let mut scanner = match plan.preprocessing {
+        Preprocessing::Merge => Scanner::merged(plan.family),
+        Preprocessing::Full | Preprocessing::Already => Scanner::expanded(plan.family),
+    };
+    fs::read(input).map_or(Finding::Plain, |text| scanner.feed(&text))
 }

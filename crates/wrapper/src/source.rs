@@ -92,11 +92,13 @@ impl Source {
         };
         match plan.preprocessing {
             Preprocessing::Already => {
-                source.scanner = Some(ScannerBox(Scanner::expanded()));
+                source.scanner = Some(ScannerBox(Scanner::expanded(plan.family)));
                 source.read_file(Path::new(&plan.input))?;
                 return Ok(source);
             }
-            Preprocessing::Full => source.scanner = Some(ScannerBox(Scanner::expanded())),
+            Preprocessing::Full => {
+                source.scanner = Some(ScannerBox(Scanner::expanded(plan.family)))
+            }
             Preprocessing::Merge => source.scanner = Some(ScannerBox(Scanner::merged(plan.family))),
         }
         let not_started = |error: std::io::Error| {
@@ -271,20 +273,8 @@ impl Source {
             Some(scanner) => scanner.0.feed(&self.partial),
             None => Finding::Plain,
         };
-        match finding {
-            Finding::Plain => {}
-            Finding::Contextual => {
-                return Err(Failure::here(
-                    LocalReason::ContextualSource,
-                    "the source depends on date, time or file names",
-                ));
-            }
-            Finding::ReadsFile => {
-                return Err(Failure::here(
-                    LocalReason::AssembledFile,
-                    "the source makes the assembler read a file",
-                ));
-            }
+        if let Some(reason) = finding.reason() {
+            return Err(Failure::here(reason, reason.explanation().trim()));
         }
         let chunk = self
             .compressor

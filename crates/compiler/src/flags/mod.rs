@@ -68,8 +68,8 @@ pub enum Effect {
     SplitDwarf,
     /// Works on macros as written: full local preprocessing.
     UnusedMacros(bool),
-    /// GCC complains about merged sources when pedantic: full local preprocessing.
-    Pedantic,
+    /// GCC complains about merged sources (pedantic) or drops pragmas from them (OpenMP, OpenACC): full local preprocessing.
+    ExpandForGcc,
     /// The value is a data file the remote compiler reads.
     SendFile,
     /// `-target`, `--target=`.
