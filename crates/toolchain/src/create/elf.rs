@@ -3,7 +3,6 @@
 //! Only headers are read, not the file. Damaged ones are errors, never panics: extra files are anybody's.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -39,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Elf>, CreateError> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = super::open_regular(path)?;
     let mut magic = Vec::new();
     file.by_ref()
         .take(4)

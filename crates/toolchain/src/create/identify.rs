@@ -3,16 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::CreateError;
+use super::{CreateError, open_regular};
 use crate::names::{c_sibling, cxx_sibling};
 
 /// A compiler answers in milliseconds; this is for cold disks.
@@ -108,9 +110,9 @@ impl Driver {
             path: path.to_owned(),
             source,
         })?;
-        File::open(&asked).map_err(|source| CreateError::Missing {
-            path: asked.clone(),
-            source,
+        open_regular(&asked).map_err(|error| match error {
+            CreateError::NotAFile(_) => not_a_compiler(path, "it is not a regular file"),
+            other => other,
         })?;
         let probe = b"clang __clang__ gcc __GNUC__\n";
         let answer = ask(&asked, &["-E", "-x", "c", "-"], probe)?;
@@ -258,9 +260,8 @@ fn leads_to_wrapper(path: &Path) -> bool {
 
 fn is_elf(path: &Path) -> bool {
     let mut magic = [0; 4];
-    File::open(path)
-        .and_then(|mut file| file.read_exact(&mut magic))
-        .is_ok_and(|()| magic == *b"\x7fELF")
+    open_regular(path)
+        .is_ok_and(|mut file| file.read_exact(&mut magic).is_ok() && magic == *b"\x7fELF")
 }
 
 struct Answer {
@@ -280,6 +281,8 @@ fn ask(compiler: &Path, args: &[&str], input: &[u8]) -> Result<Answer, CreateErr
         .env("LC_ALL", "C")
         .env("ICECC", "disable")
         .env("CCACHE_DISABLE", "1")
+        // A script's children end with it.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(out_end)
         .stderr(err_end);
@@ -290,33 +293,54 @@ fn ask(compiler: &Path, args: &[&str], input: &[u8]) -> Result<Answer, CreateErr
         // A few bytes, less than any pipe holds; whoever does not read them does not want them.
         let _not_wanted = stdin.write_all(input);
     }
-    match collect([out, err]) {
-        Ok(Some([stdout, stderr])) => {
-            let status = child.wait().map_err(failed)?;
-            Ok(Answer {
-                status,
-                stdout,
-                stderr,
-            })
+    let deadline = Instant::now() + PATIENCE;
+    let answer = collect([out, err], deadline).and_then(|said| {
+        let Some([stdout, stderr]) = said else {
+            return Ok(None);
+        };
+        Ok(await_end(&mut child, deadline)?.map(|status| Answer {
+            status,
+            stdout,
+            stderr,
+        }))
+    });
+    if let Ok(Some(answer)) = answer {
+        return Ok(answer);
+    }
+    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+        let _gone = kill_process_group(group, Signal::KILL);
+    }
+    let _status = child.wait();
+    match answer {
+        Err(error) => Err(failed(error)),
+        Ok(_) => Err(CreateError::CompilerHangs(compiler.to_owned())),
+    }
+}
+
+/// Waits for a program that has said everything; `None` if it does not end in time.
+fn await_end(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
         }
-        other => {
-            let _gone = child.kill();
-            let _status = child.wait();
-            match other {
-                Err(error) => Err(failed(error)),
-                Ok(_) => Err(CreateError::CompilerHangs(compiler.to_owned())),
-            }
+        if Instant::now() >= deadline {
+            return Ok(None);
         }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
 
 /// Reads both pipes to their ends; `None` if that takes too long.
-fn collect(pipes: [PipeReader; 2]) -> io::Result<Option<[Vec<u8>; 2]>> {
-    let deadline = Instant::now() + PATIENCE;
+fn collect(pipes: [PipeReader; 2], deadline: Instant) -> io::Result<Option<[Vec<u8>; 2]>> {
     let mut data = [Vec::new(), Vec::new()];
     let mut open = [true, true];
     while open.contains(&true) {
         let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
         let timeout = Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
             tv_nsec: left.subsec_nanos().into(),
@@ -345,8 +369,9 @@ fn collect(pipes: [PipeReader; 2]) -> io::Result<Option<[Vec<u8>; 2]>> {
                 let mut buffer = [0; 16 << 10];
                 let count = pipe.read(&mut buffer)?;
                 *open = count > 0;
-                if (data.len() as u64) < MAX_ANSWER {
-                    data.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                data.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                if data.len() as u64 > MAX_ANSWER {
+                    return Err(io::Error::other("it says more than any compiler"));
                 }
             }
         }

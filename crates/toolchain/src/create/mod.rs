@@ -16,8 +16,12 @@ mod libraries;
 mod pack;
 mod plan;
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::Compression;
 
@@ -196,6 +200,25 @@ pub fn create(request: &Request, out_dir: &Path) -> Result<Archive, CreateError>
         absent,
         links,
     })
+}
+
+/// Opens a file for reading. Anything but a regular file is an error, since opening a pipe could wait for ever and a
+/// device may have no end: the paths come from whoever asks for an archive.
+fn open_regular(path: &Path) -> Result<File, CreateError> {
+    let unreadable = |source| CreateError::Missing {
+        path: path.to_owned(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_file() {
+        Ok(file)
+    } else {
+        Err(CreateError::NotAFile(path.to_owned()))
+    }
 }
 
 #[cfg(test)]

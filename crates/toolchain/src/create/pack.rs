@@ -63,11 +63,8 @@ fn append_file(
         path: source.to_owned(),
         source: error,
     };
-    let file = File::open(source).map_err(unreadable)?;
+    let file = super::open_regular(source)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(CreateError::NotAFile(source.to_owned()));
-    }
     let packed = PackedFile {
         path: PathBuf::from(path),
         source: Some(source.to_owned()),

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -16,6 +17,9 @@ use super::CreateError;
 use super::elf::Elf;
 use super::identify::{Compilers, Driver};
 use super::libraries::{Libraries, expand, normalise};
+
+/// Bytes of a configuration file that are searched for others it includes.
+const LARGEST_CONFIGURATION: u64 = 1 << 20;
 
 /// What goes into the archive, by absolute path there; `None` is an empty file.
 pub(super) type Items = BTreeMap<OsString, Option<PathBuf>>;
@@ -199,10 +203,14 @@ impl Plan {
                 .and_then(|folder| file.strip_prefix(folder).ok())
                 .map_or_else(|| normalise(&file), |name| Path::new("/usr/bin").join(name));
             self.add(&there, &file)?;
-            let text = fs::read(&file).map_err(|source| CreateError::Missing {
-                path: file.clone(),
-                source,
-            })?;
+            let mut text = Vec::new();
+            super::open_regular(&file)?
+                .take(LARGEST_CONFIGURATION)
+                .read_to_end(&mut text)
+                .map_err(|source| CreateError::Missing {
+                    path: file.clone(),
+                    source,
+                })?;
             for word in text.split(u8::is_ascii_whitespace) {
                 if let Some(included) = word.strip_prefix(b"@") {
                     let folder = file.parent().unwrap_or(Path::new("/"));

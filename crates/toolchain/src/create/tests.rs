@@ -377,3 +377,41 @@ fn what_cannot_be_packed_is_an_error_and_leaves_nothing() {
     }
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
 }
+
+/// What `create` says of these, which must be soon: it must neither wait nor read for ever.
+fn refused_soon(compiler: &Path, extra_files: Vec<PathBuf>) -> String {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let request = Request {
+        extra_files,
+        ..request(compiler)
+    };
+    std::thread::spawn(move || {
+        let out = tempfile::tempdir().unwrap();
+        sender.send(create(&request, out.path()).unwrap_err().to_string())
+    });
+    receiver
+        .recv_timeout(std::time::Duration::from_secs(100))
+        .expect("an answer")
+}
+
+#[test]
+fn a_program_that_never_stops_talking_is_no_compiler() {
+    let folder = tempfile::tempdir().unwrap();
+    let endless = folder.path().join("gcc");
+    script(&endless, "#!/bin/sh\nexec yes\n");
+    let error = refused_soon(&endless, Vec::new());
+    assert!(error.contains("no compiler"), "{error}");
+}
+
+#[test]
+fn pipes_and_devices_are_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("gcc");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let error = refused_soon(&pipe, Vec::new());
+    assert!(error.contains("not a regular file"), "{error}");
+    let Some(gcc) = installed("gcc") else { return };
+    refused_soon(&gcc, vec![pipe]);
+    refused_soon(&gcc, vec!["/dev/zero".into()]);
+}
