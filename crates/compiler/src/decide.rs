@@ -130,6 +130,7 @@ struct Pass<'a> {
     words: Vec<Word>,
     inputs: Vec<OsString>,
     output: Option<OsString>,
+    several_outputs: bool,
     compile: bool,
     assembly: bool,
     only_preprocess: bool,
@@ -162,6 +163,7 @@ impl<'a> Pass<'a> {
             words: Vec::new(),
             inputs: Vec::new(),
             output: None,
+            several_outputs: false,
             compile: false,
             assembly: false,
             only_preprocess: false,
@@ -254,7 +256,7 @@ impl<'a> Pass<'a> {
                 if argument == "-" {
                     self.block(LocalReason::OutputIsStandardOutput);
                 }
-                self.output = Some(argument.to_owned());
+                self.several_outputs |= self.output.replace(argument.to_owned()).is_some();
                 return;
             }
             Effect::Language => self.set_language(argument),
@@ -531,6 +533,15 @@ impl<'a> Pass<'a> {
         {
             return Err(LocalReason::CompilerUnknown);
         }
+        // GCC derives names for other programs from all of them at once, which then refuse.
+        let derives = self.dependencies || self.dependency_list || self.split_dwarf;
+        if self.several_outputs && derives {
+            return Err(LocalReason::SideFiles);
+        }
+        // Clang leaves an empty file for the debug information beside its assembly.
+        if self.split_dwarf && self.assembly && self.compiler.family == Family::Clang {
+            return Err(LocalReason::SideFiles);
+        }
         let mode = if self.assembly { "-S" } else { "-c" };
         self.add(OsStr::new(mode), Class::Remote);
         self.add_dependency_words(&output, output_given, already)?;
@@ -774,6 +785,21 @@ mod tests {
                 local(family, &format!("-c x.c -o x.o {line}"));
             }
         }
+    }
+
+    #[test]
+    fn outputs_that_a_driver_handles_oddly_stay_here() {
+        for line in ["-MD", "-gsplit-dwarf", "-Wp,-MD,d"] {
+            assert_eq!(
+                local(Family::Gcc, &format!("-c x.c -o a.o -o b.o {line}")),
+                LocalReason::SideFiles
+            );
+        }
+        assert_eq!(
+            local(Family::Clang, "-S x.c -g -gsplit-dwarf"),
+            LocalReason::SideFiles
+        );
+        assert!(!remote(Family::Gcc, "-S x.c -g -gsplit-dwarf").split_dwarf);
     }
 
     #[test]

@@ -30,6 +30,17 @@ pub fn is_compile_error(status: i32, stdout: &[u8], stderr: &[u8]) -> bool {
     located
 }
 
+/// Whether Clang quotes a line that is not the user's but was made by merging includes.
+pub fn quotes_merged_text(stderr: &[u8]) -> bool {
+    contains(stderr, b"-frewrite-includes")
+        || stderr.split(|&b| b == b'\n').any(|line| {
+            let line = strip_escapes(line);
+            line.strip_prefix(b"# ")
+                .and_then(|rest| rest.first().copied())
+                .is_some_and(|b| b.is_ascii_digit())
+        })
+}
+
 /// `FILE:LINE:COLUMN: error: …`
 fn is_located_error(line: &[u8]) -> bool {
     let Some(position) = find(line, b": error: ") else {
@@ -106,5 +117,16 @@ mod tests {
         }
         let mixed = b"x.c:3:5: error: bad\nclang: error: unable to execute command\n";
         assert!(!is_compile_error(1, b"", mixed));
+    }
+
+    #[test]
+    fn lines_of_merging_are_not_the_users() {
+        for text in [
+            "x.c:7:10: warning: empty\n# 8 \"x.c\"\n         ^\n",
+            "x.c:1:1: error: e\n#if 0 /* expanded by -frewrite-includes */\n",
+        ] {
+            assert!(quotes_merged_text(text.as_bytes()), "{text}");
+        }
+        assert!(!quotes_merged_text(b"x.c:1:2: warning: w\n# define X\n"));
     }
 }

@@ -68,6 +68,7 @@ impl Failure {
                 | LocalReason::PreprocessorOutput
                 | LocalReason::ContextualSource
                 | LocalReason::AssembledFile
+                | LocalReason::OutputNotWritable
                 | LocalReason::MacroPragma
                 | LocalReason::SourceUnreadable
                 | LocalReason::SourceTooLarge

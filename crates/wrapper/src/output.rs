@@ -1,7 +1,7 @@
 //! Writes the outputs a worker sent, so that nobody ever sees half a file.
 //!
-//! The content goes to a temporary file in the same folder, which then replaces the output. What a native compiler keeps is kept: the mode of an existing output, and
-//! a symbolic link, which is written through. Where replacing would break something (hard links, a folder that cannot be written to) the file is written in place.
+//! The content goes to a temporary file in the same folder, which then replaces the output. What becomes of the mode, the links and the twins of an output that exists
+//! already is up to the [`Habit`] of the native program. In a folder that cannot be written to, the file is written in place.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,32 +10,44 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What the native program does to an output that exists already (watched with GCC 12, Clang 14 and GNU as 2.40).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// GCC's `-S` keeps the file: its mode, symbolic and hard links.
+    Rewrite,
+    /// GNU as removes what is there and writes a new file; a symbolic link to nowhere is followed.
+    Unlink,
+    /// Clang puts a new file in the place of whatever is there.
+    Rename,
+}
+
 /// Makes `content` the content of `output`.
-pub(crate) fn write(output: &Path, content: &[u8]) -> io::Result<()> {
-    let target = match fs::symlink_metadata(output) {
-        Ok(metadata) if metadata.is_symlink() => match fs::canonicalize(output) {
-            Ok(target) => target,
-            // A link to nowhere: opening creates what it names.
-            Err(_) => return in_place(output, content),
-        },
-        _ => output.to_owned(),
-    };
-    let existing = fs::metadata(&target).ok();
-    if existing
-        .as_ref()
-        .is_some_and(|m| m.nlink() > 1 || !m.is_file())
-    {
-        return in_place(&target, content);
+pub(crate) fn write(output: &Path, content: &[u8], habit: Habit) -> io::Result<()> {
+    let is_link = fs::symlink_metadata(output).is_ok_and(|m| m.is_symlink());
+    let existing = fs::metadata(output).ok();
+    if existing.as_ref().is_some_and(|m| !m.is_file()) {
+        return in_place(output, content);
     }
+    let (target, kept) = match (habit, existing) {
+        // Opening a link to nowhere creates what it names.
+        (Habit::Rewrite | Habit::Unlink, None) if is_link => return in_place(output, content),
+        (Habit::Rewrite, Some(metadata)) => {
+            if metadata.nlink() > 1 {
+                return in_place(output, content);
+            }
+            (fs::canonicalize(output)?, Some(metadata))
+        }
+        _ => (output.to_owned(), None),
+    };
     let (temporary, mut file) = match Temporary::create(&target) {
         Ok(pair) => pair,
-        Err(error) if existing.is_some() && is_about_the_folder(&error) => {
+        Err(error) if target.is_file() && is_about_the_folder(&error) => {
             return in_place(&target, content);
         }
         Err(error) => return Err(error),
     };
     file.write_all(content)?;
-    if let Some(metadata) = existing {
+    if let Some(metadata) = kept {
         file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
     }
     drop(file);
@@ -125,45 +137,50 @@ mod tests {
     }
 
     #[test]
-    fn mode_links_and_names_are_kept() {
-        let folder = tempfile::tempdir().expect("folder");
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("old.o"), "old").expect("file");
-        fs::set_permissions(at("old.o"), fs::Permissions::from_mode(0o751)).expect("mode");
-        symlink("old.o", at("link.o")).expect("link");
-        symlink("made.o", at("nowhere.o")).expect("link");
-        write(&at("link.o"), b"new").expect("written");
-        write(&at("nowhere.o"), b"made").expect("written");
-        write(&at("fresh.o"), b"fresh").expect("written");
-        assert_eq!(fs::read(at("old.o")).expect("file"), b"new");
-        assert_eq!(fs::read(at("made.o")).expect("file"), b"made");
-        assert!(at("link.o").is_symlink());
-        assert_eq!(
-            fs::metadata(at("old.o")).expect("file").mode() & 0o777,
-            0o751
-        );
-        fs::hard_link(at("fresh.o"), at("twin.o")).expect("link");
-        write(&at("fresh.o"), b"both").expect("written");
-        assert_eq!(fs::read(at("twin.o")).expect("file"), b"both");
-        assert_eq!(
-            names(folder.path()),
-            [
+    fn links_modes_and_twins_are_treated_as_by_the_native_program() {
+        let habits = [Habit::Rewrite, Habit::Unlink, Habit::Rename];
+        for habit in habits {
+            let folder = tempfile::tempdir().expect("folder");
+            let at = |name: &str| folder.path().join(name);
+            let mode = |name: &str| fs::metadata(at(name)).expect("file").mode() & 0o777;
+            let keeps = habit == Habit::Rewrite;
+            fs::write(at("old.o"), "old").expect("file");
+            fs::set_permissions(at("old.o"), fs::Permissions::from_mode(0o751)).expect("mode");
+            symlink("old.o", at("link.o")).expect("link");
+            write(&at("link.o"), b"new", habit).expect("written");
+            assert_eq!(at("link.o").is_symlink(), keeps);
+            assert_eq!(fs::read(at("link.o")).expect("file"), b"new");
+            assert_eq!(fs::read(at("old.o")).expect("file") == b"new", keeps);
+            write(&at("old.o"), b"newer", habit).expect("written");
+            assert_eq!(mode("old.o") == 0o751, keeps);
+            symlink("made.o", at("nowhere.o")).expect("link");
+            write(&at("nowhere.o"), b"made", habit).expect("written");
+            assert_eq!(at("nowhere.o").is_symlink(), habit != Habit::Rename);
+            assert_eq!(at("made.o").is_file(), habit != Habit::Rename);
+            write(&at("fresh.o"), b"fresh", habit).expect("written");
+            fs::hard_link(at("fresh.o"), at("twin.o")).expect("link");
+            write(&at("fresh.o"), b"both", habit).expect("written");
+            assert_eq!(fs::read(at("fresh.o")).expect("file"), b"both");
+            assert_eq!(fs::read(at("twin.o")).expect("file") == b"both", keeps);
+            let mut expected = vec![
                 "fresh.o",
                 "link.o",
                 "made.o",
                 "nowhere.o",
                 "old.o",
-                "twin.o"
-            ]
-        );
+                "twin.o",
+            ];
+            expected.retain(|name| habit != Habit::Rename || *name != "made.o");
+            assert_eq!(names(folder.path()), expected);
+        }
     }
 
     #[test]
     fn a_failure_leaves_nothing_behind() {
         let folder = tempfile::tempdir().expect("folder");
-        assert!(write(&folder.path().join("missing/x.o"), b"x").is_err());
+        assert!(write(&folder.path().join("missing/x.o"), b"x", Habit::Unlink).is_err());
         fs::create_dir(folder.path().join("dir")).expect("folder");
-        assert!(write(&folder.path().join("dir"), b"x").is_err());
+        assert!(write(&folder.path().join("dir"), b"x", Habit::Unlink).is_err());
         assert_eq!(names(folder.path()), ["dir"]);
     }
 }

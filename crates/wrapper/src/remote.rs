@@ -24,7 +24,7 @@ use crate::job::Job;
 use crate::local;
 use crate::locks;
 use crate::log::Level;
-use crate::output;
+use crate::output::{self, Habit};
 use crate::record::Place;
 use crate::signals::Signals;
 use crate::source::Source;
@@ -420,10 +420,15 @@ impl Attempt<'_> {
                 stderr,
             } => {
                 self.signals.check()?;
+                let habit = match (self.plan.family, self.plan.assembly) {
+                    (Family::Clang, _) => Habit::Rename,
+                    (Family::Gcc, true) => Habit::Rewrite,
+                    (Family::Gcc, false) => Habit::Unlink,
+                };
                 if let Some(dwo) = dwo {
-                    write_output(Path::new(&self.plan.dwo_file()), &dwo)?;
+                    write_output(Path::new(&self.plan.dwo_file()), &dwo, habit)?;
                 }
-                write_output(Path::new(&self.plan.output), &object)?;
+                write_output(Path::new(&self.plan.output), &object, habit)?;
                 (0, stdout, stderr)
             }
         };
@@ -437,8 +442,8 @@ impl Attempt<'_> {
     }
 }
 
-fn write_output(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    output::write(path, content).map_err(|error| {
+fn write_output(path: &Path, content: &[u8], habit: Habit) -> Result<(), Failure> {
+    output::write(path, content, habit).map_err(|error| {
         Failure::here(
             LocalReason::OutputNotWritable,
             format!("cannot write {}: {error}", path.display()),

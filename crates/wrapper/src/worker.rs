@@ -206,7 +206,8 @@ impl<'a> Worker<'a> {
             .numbered(101)
             .into());
         }
-        if prints && !plan.remote_text_is_exact() {
+        let exact = plan.remote_text_is_exact() && !diagnostics::quotes_merged_text(&stderr);
+        if prints && !exact {
             return Err(Failure::here(
                 LocalReason::RemoteOutput,
                 "command needs stdout/stderr workaround, recompiling locally",
@@ -215,9 +216,7 @@ impl<'a> Worker<'a> {
             .into());
         }
         if status != 0 {
-            if plan.remote_text_is_exact()
-                && diagnostics::is_compile_error(status, &stdout, &stderr)
-            {
+            if exact && diagnostics::is_compile_error(status, &stdout, &stderr) {
                 return Ok(Answer::CompileError {
                     status,
                     stdout,

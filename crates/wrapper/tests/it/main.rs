@@ -2,5 +2,6 @@
 
 mod alone;
 mod cluster;
+mod differential;
 mod fixture;
 mod peers;
