@@ -129,7 +129,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
 
 fn start(args: &Args) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    service::raise_descriptor_limit();
+    super::raise_descriptor_limit();
     let mut scheduler =
         Wanted::from_environment(args.scheduler_host.as_deref(), args.netname.as_deref())?;
     if scheduler.netname.is_empty() {

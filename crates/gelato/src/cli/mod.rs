@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Compiler farm: spreads C and C++ builds over the machines of a network.
 #[derive(Parser)]
@@ -68,6 +69,16 @@ pub(crate) fn old_name<A: clap::Args>(
     match A::from_arg_matches(&matches) {
         Ok(args) => run(args),
         Err(error) => error.exit(),
+    }
+}
+
+/// Every connection and every job needs descriptors; the usual soft limit is meant for programs of
+/// another time.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
     }
 }
 

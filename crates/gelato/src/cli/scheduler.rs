@@ -99,6 +99,7 @@ fn serve(args: Args) -> anyhow::Result<()> {
         format!("cannot write the log file {}", file.display())
     })?;
     tracing::info!("Debug level: {}", args.verbose);
+    super::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

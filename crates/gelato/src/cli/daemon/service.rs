@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use gelato_sandbox::identity::{self, User};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
 /// The folder of the local socket.
@@ -162,13 +161,4 @@ fn nobody() -> User {
 pub(super) fn may_write(folder: &str) -> bool {
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(folder, access).is_ok()
-}
-
-/// Every client and every job needs descriptors; the usual soft limit is meant for programs of another time.
-pub(super) fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        warn!("cannot raise the limit of open files: {error}");
-    }
 }
