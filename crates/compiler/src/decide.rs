@@ -7,9 +7,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::assembler;
 use crate::flags::{self, Class, Effect, Value};
 use crate::names::{Family, Language, base_name};
 use crate::plan::{Preprocessing, RemotePlan, Word, replace_suffix};
+use crate::settings::Settings;
 use crate::{FileKind, Files, LocalReason};
 
 /// The compiler a command line is for.
@@ -21,60 +23,6 @@ pub struct Compiler {
     pub cxx: bool,
     /// Clang only: what it compiles for when no `-target` is given.
     pub default_target: Option<String>,
-}
-
-/// What the surroundings say about how to do jobs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `ICECC_REMOTE_CPP=0` or its like for Clang: expand macros here.
-    pub full_preprocessing: bool,
-    /// The compiler would use colours because it writes to a terminal.
-    pub colours: bool,
-    /// An environment variable is set that changes what the compiler does in a way that cannot be sent.
-    pub meddling_variable: bool,
-    /// The working directory, absolute.
-    pub working_directory: PathBuf,
-}
-
-/// Variables that change a compilation and do not reach another machine.
-const MEDDLING_VARIABLES: &[&str] = &[
-    "CCC_OVERRIDE_OPTIONS",
-    "CCC_ADD_ARGS",
-    "CC_PRINT_HEADERS",
-    "CC_PRINT_OPTIONS",
-    "CLANG_NO_DEFAULT_CONFIG",
-    "COMPILER_PATH",
-    "DEPENDENCIES_OUTPUT",
-    "GCC_COMPARE_DEBUG",
-    "GCC_EXEC_PREFIX",
-    "GCC_EXTRA_DIAGNOSTIC_OUTPUT",
-    "RC_DEBUG_OPTIONS",
-    "SUNPRO_DEPENDENCIES",
-];
-
-impl Settings {
-    /// Settings as the environment gives them. `terminal` says whether standard error is one.
-    pub fn from_environment(
-        variable: impl Fn(&str) -> Option<OsString>,
-        family: Family,
-        terminal: bool,
-        working_directory: PathBuf,
-    ) -> Settings {
-        let remote_cpp = match variable("ICECC_REMOTE_CPP") {
-            None if family == Family::Clang => variable("ICECC_CLANG_REMOTE_CPP"),
-            value => value,
-        };
-        let dumb = variable("TERM").is_none_or(|term| term.eq_ignore_ascii_case("dumb"));
-        Settings {
-            full_preprocessing: remote_cpp
-                .is_some_and(|value| matches!(value.as_bytes().first(), None | Some(b'0'))),
-            colours: terminal && !dumb,
-            meddling_variable: MEDDLING_VARIABLES
-                .iter()
-                .any(|name| variable(name).is_some()),
-            working_directory,
-        }
-    }
 }
 
 /// Where a job may run.
@@ -365,43 +313,17 @@ impl<'a> Pass<'a> {
 
     /// `-Wa,A,B`: only what is known to change nothing but the object may travel.
     fn assembler_list(&mut self, word: &OsStr, list: &OsStr) {
-        let mut rewritten = OsString::from("-Wa");
-        let mut changed = false;
-        let mut parts = list.as_bytes().split(|&b| b == b',');
-        while let Some(part) = parts.next() {
-            let text = OsStr::from_bytes(part);
-            rewritten.push(",");
-            if part == b"--defsym" || part == b"--debug-prefix-map" {
-                rewritten.push(text);
-                match parts.next() {
-                    Some(value) => {
-                        rewritten.push(",");
-                        rewritten.push(OsStr::from_bytes(value));
-                    }
-                    None => self.block(LocalReason::AssemblerOption),
-                }
-            } else if harmless_for_assembler(part) {
-                rewritten.push(text);
-            } else if !part.starts_with(b"-")
-                && !part.starts_with(b"@")
-                && self.files.kind(&self.absolute(text)) == FileKind::Regular
-            {
-                let absolute = self.absolute(text);
-                if absolute.as_os_str().as_bytes().contains(&b',') {
-                    self.block(LocalReason::AssemblerOption);
-                }
-                rewritten.push(&absolute);
-                changed = true;
-                self.extra_files.push(absolute);
-            } else {
-                self.block(LocalReason::AssemblerOption);
-            }
+        let regular = |path: &Path| self.files.kind(path) == FileKind::Regular;
+        let read = assembler::read(list, |file| self.absolute(file), regular);
+        if !read.harmless {
+            self.block(LocalReason::AssemblerOption);
         }
         self.words.push(Word {
             text: word.to_owned(),
-            remote_text: changed.then_some(rewritten),
+            remote_text: (!read.files.is_empty()).then_some(read.word),
             class: Class::Remote,
         });
+        self.extra_files.extend(read.files);
     }
 
     /// A data file named inside the word: sent along under its absolute name.
@@ -634,38 +556,6 @@ impl<'a> Pass<'a> {
             self.add(OsStr::new("-fcolor-diagnostics"), Class::Both);
         }
     }
-}
-
-fn harmless_for_assembler(option: &[u8]) -> bool {
-    const EXACT: &[&[u8]] = &[
-        b"--32",
-        b"--64",
-        b"--x32",
-        b"--execstack",
-        b"--fatal-warnings",
-        b"--keep-locals",
-        b"--no-pad-sections",
-        b"--no-warn",
-        b"--noexecstack",
-        b"--nocompress-debug-sections",
-        b"--reduce-memory-overheads",
-        b"--strip-local-absolute",
-        b"--warn",
-        b"-L",
-        b"-W",
-        b"-g",
-        b"-gen-debug",
-    ];
-    const PREFIX: &[&[u8]] = &[
-        b"-m",
-        b"--compress-debug-sections",
-        b"--elf-stt-common=",
-        b"--gdwarf-",
-        b"--generate-missing-build-notes=",
-        b"--size-check=",
-        b"-gdwarf",
-    ];
-    EXACT.contains(&option) || PREFIX.iter().any(|start| option.starts_with(start))
 }
 
 fn is_configure_probe(name: &[u8]) -> bool {

@@ -12,6 +12,7 @@
 //!
 //! When in doubt the verdict is local, with a [`LocalReason`]: a slow build is a nuisance, a wrong object is a bug.
 
+mod assembler;
 pub mod decide;
 pub mod diagnostics;
 pub mod flags;
@@ -20,11 +21,13 @@ pub mod plan;
 mod reason;
 pub mod respfile;
 pub mod scan;
+mod settings;
 
-pub use decide::{Settings, Verdict, decide};
+pub use decide::{Verdict, decide};
 pub use names::{Family, Language};
 pub use plan::RemotePlan;
 pub use reason::LocalReason;
+pub use settings::Settings;
 
 use std::io;
 use std::path::Path;
