@@ -306,10 +306,7 @@ fn incbin_is_assembled_here() {
     fixture.file("x.c", "__asm__(\".incbin \\\"data.bin\\\"\");\nint a;\n");
     let _cluster = Cluster::with(&fixture, Behaviour::Honest);
     compare(&fixture, "gcc -c x.c -o OUT");
-    assert_eq!(
-        fixture.last(),
-        verdict("local", "assembled-file", "0")
-    );
+    assert_eq!(fixture.last(), verdict("local", "assembled-file", "0"));
 }
 
 #[test]
