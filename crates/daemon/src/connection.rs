@@ -19,6 +19,7 @@ use crate::notice::{Notice, Order};
 use crate::worker::Worker;
 use crate::worker::job::{self, Line};
 use crate::worker::transfer::{self, Transfer};
+use crate::worker::verify::Doubt;
 
 /// Orders waiting for a client. A client that leaves more unread is dropped by the dispatcher.
 const ORDERS: usize = 64;
@@ -203,7 +204,8 @@ impl Client {
 
     async fn verify(&mut self, toolchain: &Toolchain) -> bool {
         let ok = match &self.surroundings.worker {
-            Some(worker) => worker.verify(toolchain).await.is_ok(),
+            // A no is remembered by the submitter: what could not be tried is tried again with the job.
+            Some(worker) => !matches!(worker.verify(toolchain).await, Err(Doubt::Bad(_))),
             None => false,
         };
         let sent = self

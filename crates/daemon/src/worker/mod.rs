@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::core::vocabulary::{InstalledToolchain, Toolchain};
 use scratch::Scratch;
-use verify::Verified;
+use verify::{Doubt, Verified};
 
 /// Processes and threads of one job.
 const MOST_PROCESSES: u64 = 512;
@@ -75,6 +75,9 @@ pub(crate) enum WorkerError {
     /// It was looked at and does not work on this machine.
     #[error("the toolchain does not run here: {0}")]
     DoesNotRun(String),
+    /// Nobody knows whether it works on this machine.
+    #[error("the toolchain could not be tried: {0}")]
+    NotTried(String),
     /// The submitter's folders cannot be mirrored.
     #[error(transparent)]
     Paths(#[from] command::UnusablePaths),
@@ -89,13 +92,23 @@ pub(crate) enum WorkerError {
 impl WorkerError {
     /// Whether the toolchain or the request is to blame, and trying here again is of no use.
     fn is_toolchains_fault(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            WorkerError::Sandbox(SandboxError::Exec { source, .. }) => !verify::is_shortage(source),
             WorkerError::Store(_)
-                | WorkerError::DoesNotRun(_)
-                | WorkerError::Paths(_)
-                | WorkerError::Sandbox(SandboxError::Exec { .. } | SandboxError::BadSpec(_))
-        )
+            | WorkerError::DoesNotRun(_)
+            | WorkerError::Paths(_)
+            | WorkerError::Sandbox(SandboxError::BadSpec(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<Doubt> for WorkerError {
+    fn from(doubt: Doubt) -> WorkerError {
+        match doubt {
+            Doubt::Bad(reason) => WorkerError::DoesNotRun(reason),
+            Doubt::Unknown(reason) => WorkerError::NotTried(reason),
+        }
     }
 }
 

@@ -53,10 +53,7 @@ pub(super) async fn begin(
     worker: &Arc<Worker>,
     request: &JobRequest,
 ) -> Result<Begun, WorkerError> {
-    worker
-        .verify(&request.toolchain)
-        .await
-        .map_err(WorkerError::DoesNotRun)?;
+    worker.verify(&request.toolchain).await?;
     let worker = Arc::clone(worker);
     let request = request.clone();
     let begun = spawn_blocking(move || {
