@@ -240,7 +240,7 @@ impl Client {
         };
         let mut messages = Vec::new();
         if let Some(job) = &self.foreign
-            && self.state == State::ToCompile
+            && matches!(self.state, State::ToCompile | State::WaitForChild)
             && job.generation == Some(link)
         {
             messages.push(done(job.request.job_id, code, 0));

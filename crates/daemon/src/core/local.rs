@@ -84,10 +84,9 @@ impl Core {
             return self.place_here(id, answer, None);
         };
         client.state = State::WaitForCs;
-        client.awaited = match request.count {
-            0 => None,
-            count => Some((generation, count.min(MOST_ANSWERS))),
-        };
+        // Whoever asks for no answer still waits for one.
+        request.count = request.count.clamp(1, MOST_ANSWERS);
+        client.awaited = Some((generation, request.count));
         request.niceness = client.niceness;
         request.client_id = id.number();
         request.client_count = client_count;

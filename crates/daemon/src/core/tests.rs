@@ -454,6 +454,38 @@ fn d32_a_submitter_that_leaves_the_queue_is_noticed() {
 }
 
 #[test]
+fn a_running_job_whose_task_ends_without_a_word_is_reported() {
+    let mut bench = Bench::with_scheduler(1);
+    foreign(&mut bench, 1, compile(40));
+    assert_eq!(reports(&bench.gone(1)), ["JOB_DONE(40, 118, 0)"]);
+    assert_eq!(bench.core.slots.used(), 0);
+    let report = JobReport::default();
+    assert_eq!(
+        bench.event(Event::JobOver { id: id(1), report }),
+        [],
+        "once is enough"
+    );
+}
+
+#[test]
+fn the_number_of_answers_is_at_least_one_and_bounded() {
+    for (asked, forwarded) in [(0, 1), (3, 3), (u32::MAX, 16)] {
+        let mut bench = Bench::with_scheduler(1);
+        let request = GetCs {
+            count: asked,
+            ..GetCs::default()
+        };
+        let actions = bench.local(1, Message::GetCs(request));
+        let [Action::Report(Message::GetCs(request))] = actions.as_slice() else {
+            panic!("{actions:?}");
+        };
+        assert_eq!(request.count, forwarded);
+        let actions = bench.scheduler_says(use_cs(5, "10.0.0.2", 1));
+        assert_eq!(sent(&actions), [(1, "USE_CS")]);
+    }
+}
+
+#[test]
 fn d30_a_job_that_waits_too_long_goes_back() {
     let mut bench = Bench::with_scheduler(1);
     foreign(&mut bench, 1, compile(40));
