@@ -30,8 +30,8 @@ use crate::wait;
 
 /// A daemon logs in within a second or, if the scheduler is Icecream's, six; the rest is for a busy machine.
 const LOGIN: Duration = Duration::from_secs(90);
-/// An orderly end: Icecream's daemon waits for its compilers.
-const END: Duration = Duration::from_secs(20);
+/// An orderly end: ours gives running jobs 20 s, Icecream's daemon waits for its compilers.
+const END: Duration = Duration::from_secs(45);
 /// The service user of the distribution's package.
 const SERVICE_USER: &str = "icecc";
 
