@@ -14,6 +14,12 @@ use super::vocabulary::{
 use crate::ids::ClientId;
 use crate::slots::Queue;
 
+/// Jobs that may wait for each slot. The scheduler sends hardly more than there are slots.
+const MOST_QUEUED_PER_SLOT: usize = 4;
+
+/// Jobs that may wait on a machine with few slots.
+const FEWEST_QUEUED: usize = 16;
+
 /// The longest name of a compiler.
 const LONGEST_COMPILER: usize = 64;
 
@@ -83,6 +89,7 @@ impl Core {
         };
         let generation = self.generation();
         let since = self.now.instant;
+        let queue_is_full = self.queue_is_full();
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
@@ -93,8 +100,21 @@ impl Core {
             since,
             handed_back: false,
         });
-        self.slots.enqueue(id, Queue::Foreign, 0, false, since);
         self.actions.push(Action::Admit(id, request));
+        if queue_is_full {
+            return self.hand_back(id, "too many jobs wait at the worker");
+        }
+        self.slots.enqueue(id, Queue::Foreign, 0, false, since);
+    }
+
+    /// Sources of jobs that wait are kept in memory.
+    fn queue_is_full(&self) -> bool {
+        let slots = usize::try_from(self.slots.capacity()).unwrap_or(usize::MAX);
+        let most = slots
+            .saturating_mul(MOST_QUEUED_PER_SLOT)
+            .max(FEWEST_QUEUED);
+        let queued = self.clients.values().filter(|client| is_queued(client));
+        queued.count() >= most
     }
 
     pub(super) fn start_foreign(&mut self, id: ClientId) {

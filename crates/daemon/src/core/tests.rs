@@ -486,6 +486,36 @@ fn the_number_of_answers_is_at_least_one_and_bounded() {
 }
 
 #[test]
+fn a_job_beyond_the_longest_queue_goes_back_at_once() {
+    let mut bench = Bench::with_scheduler(1);
+    for number in 1..=17 {
+        let actions = foreign(&mut bench, number, compile(number));
+        assert!(
+            matches!(actions.first(), Some(Action::Admit(..))),
+            "{actions:?}"
+        );
+        assert_eq!(actions.len(), if number == 1 { 3 } else { 1 });
+    }
+    let actions = foreign(&mut bench, 18, compile(18));
+    assert!(
+        matches!(
+            actions.as_slice(),
+            [Action::Admit(..), Action::HandBack(client, _)] if *client == id(18)
+        ),
+        "{actions:?}"
+    );
+    let report = JobReport {
+        exit_code: exit_codes::OUT_OF_MEMORY,
+        ..JobReport::default()
+    };
+    let actions = bench.event(Event::JobOver { id: id(18), report });
+    assert_eq!(reports(&actions), ["JOB_DONE(18, 105, 0)"]);
+    bench.gone(17);
+    let actions = foreign(&mut bench, 19, compile(19));
+    assert_eq!(actions.len(), 1, "there is room again: {actions:?}");
+}
+
+#[test]
 fn d30_a_job_that_waits_too_long_goes_back() {
     let mut bench = Bench::with_scheduler(1);
     foreign(&mut bench, 1, compile(40));
