@@ -25,6 +25,7 @@ use crate::core::vocabulary::{Event, JobReport, JobRequest};
 use crate::ids::ClientId;
 use crate::notice::{Notice, Order};
 use bench::{Begun, Bench, begin, hand_back};
+pub(crate) use intake::Budget;
 use intake::Intake;
 
 /// A job's connection and its way to the dispatcher.
@@ -52,6 +53,8 @@ pub(super) enum Abandon {
     Broken(String),
     /// The dispatcher gave the order.
     Aborted,
+    /// Too much source waits already.
+    NoRoom,
 }
 
 impl From<NetError> for Abandon {
@@ -64,6 +67,9 @@ impl From<NetError> for Abandon {
     }
 }
 
+/// What a submitter is told whose source cannot be kept.
+const NO_ROOM: &str = "too many jobs wait at the worker";
+
 enum Admission {
     Start,
     HandBack(&'static str),
@@ -72,7 +78,7 @@ enum Admission {
 
 /// Carries out a job.
 pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobRequest) {
-    let mut intake = Intake::default();
+    let mut intake = Intake::new(Arc::clone(&worker.budget));
     match line.wait_for_slot(&mut intake).await {
         Admission::Over => {}
         Admission::Start => line.carry_out(worker, request, intake).await,
@@ -100,6 +106,7 @@ impl Line<'_> {
                     };
                     let broken = match broken {
                         None => continue,
+                        Some(Abandon::NoRoom) => return Admission::HandBack(NO_ROOM),
                         Some(Abandon::Broken(reason)) => Some(reason),
                         Some(_) => None,
                     };
@@ -111,13 +118,34 @@ impl Line<'_> {
     }
 
     async fn carry_out(&mut self, worker: &Arc<Worker>, request: &JobRequest, mut intake: Intake) {
+        match self.verify(worker, request, &mut intake).await {
+            Checked::Runs => {}
+            Checked::Doubtful(error) => {
+                return self.not_begun(worker, request, intake, &error).await;
+            }
+            Checked::HandBack(reason) => {
+                return self
+                    .hand_back_unstarted(worker, intake, exit_codes::OUT_OF_MEMORY, reason)
+                    .await;
+            }
+            Checked::Abandoned(abandon) => {
+                return self.abandoned(request, intake.report(), abandon).await;
+            }
+        }
         let Begun { mut running, bench } = match begin(worker, request).await {
             Ok(begun) => begun,
             Err(error) => return self.not_begun(worker, request, intake, &error).await,
         };
         let (mut source, ending) = match attach(&mut running) {
             Ok(streams) => streams,
-            Err(error) => return self.not_begun(worker, request, intake, &error).await,
+            Err(error) => {
+                running.kill();
+                if let Err(error) = reap(running).await {
+                    debug!("{error}");
+                }
+                discard(bench).await;
+                return self.not_begun(worker, request, intake, &error).await;
+            }
         };
         let watched = self.watch(&running, &mut source, ending, &mut intake).await;
         if watched.is_err() {
@@ -134,6 +162,49 @@ impl Line<'_> {
             Err(abandon) => {
                 self.abandoned(request, report, abandon).await;
                 discard(bench).await;
+            }
+        }
+    }
+
+    /// Takes in the source until it is known whether the toolchain runs here, which may take longer than a connection
+    /// nobody reads from lives.
+    async fn verify(
+        &mut self,
+        worker: &Arc<Worker>,
+        request: &JobRequest,
+        intake: &mut Intake,
+    ) -> Checked {
+        // In a task of its own: others may wait for the same answer when this submitter leaves.
+        let mut checking = tokio::spawn({
+            let worker = Arc::clone(worker);
+            let toolchain = request.toolchain.clone();
+            async move { worker.verify(&toolchain).await }
+        });
+        loop {
+            tokio::select! {
+                checked = &mut checking => return match checked {
+                    Ok(Ok(())) => Checked::Runs,
+                    Ok(Err(doubt)) => Checked::Doubtful(doubt.into()),
+                    Err(_) => Checked::Doubtful(WorkerError::Interrupted),
+                },
+                order = self.orders.recv() => match order {
+                    Some(Order::HandBack(reason)) => return Checked::HandBack(reason),
+                    None | Some(Order::Abort | Order::Close) => {
+                        return Checked::Abandoned(Abandon::Aborted);
+                    }
+                    Some(_) => {}
+                },
+                message = self.reader.receive(None, "the source"), if intake.has_room() => {
+                    let taken = match message {
+                        Ok(message) => intake.push(message),
+                        Err(error) => Err(error.into()),
+                    };
+                    match taken {
+                        Ok(()) => {}
+                        Err(Abandon::NoRoom) => return Checked::HandBack(NO_ROOM),
+                        Err(abandon) => return Checked::Abandoned(abandon),
+                    }
+                }
             }
         }
     }
@@ -259,9 +330,19 @@ impl Line<'_> {
         exit_code: i32,
         reason: &'static str,
     ) {
-        let drained = tokio::select! {
-            drained = intake.drain(self.reader) => drained,
-            _ = self.orders.recv() => Err(Abandon::Aborted),
+        let drained = {
+            let draining = intake.drain(self.reader);
+            tokio::pin!(draining);
+            loop {
+                tokio::select! {
+                    drained = &mut draining => break drained,
+                    order = self.orders.recv() => match order {
+                        None | Some(Order::Abort | Order::Close) => break Err(Abandon::Aborted),
+                        // The dispatcher may not know yet that the job goes back.
+                        Some(_) => {}
+                    }
+                }
+            }
         };
         self.over(JobReport {
             exit_code,
@@ -289,7 +370,7 @@ impl Line<'_> {
                 warn!("job {job}: {reason}");
                 exit_codes::CLIENT_GONE
             }
-            Abandon::Aborted => exit_codes::CLIENT_GONE,
+            Abandon::Aborted | Abandon::NoRoom => exit_codes::CLIENT_GONE,
         };
         self.over(JobReport {
             exit_code,
@@ -344,6 +425,14 @@ impl Line<'_> {
                 .await;
         });
     }
+}
+
+/// What came of looking at the toolchain.
+enum Checked {
+    Runs,
+    Doubtful(WorkerError),
+    HandBack(&'static str),
+    Abandoned(Abandon),
 }
 
 struct Watched {

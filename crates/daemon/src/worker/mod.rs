@@ -21,6 +21,7 @@ pub(crate) mod verify;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gelato_sandbox::{Identity, Jailer, JobSpec, Level, Limits, Running, SandboxError};
@@ -28,6 +29,7 @@ use gelato_toolchain::store::{InUse, Store, StoreError};
 use tracing::{info, warn};
 
 use crate::core::vocabulary::{InstalledToolchain, Toolchain};
+use job::Budget;
 use scratch::Scratch;
 use verify::{Doubt, Verified};
 
@@ -60,6 +62,8 @@ pub(crate) struct Worker {
     store: Store,
     jobs: PathBuf,
     verified: Verified,
+    /// For sources of jobs that wait.
+    budget: Arc<Budget>,
     next_job: AtomicU64,
 }
 
@@ -146,6 +150,7 @@ impl Worker {
             store,
             jobs,
             verified: Verified::default(),
+            budget: Arc::default(),
             next_job: AtomicU64::new(0),
         })
     }

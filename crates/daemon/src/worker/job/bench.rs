@@ -48,12 +48,11 @@ pub(super) struct Finished {
     pub(super) suspect: bool,
 }
 
-/// Starts the compiler.
+/// Starts the compiler of a toolchain that has been verified.
 pub(super) async fn begin(
     worker: &Arc<Worker>,
     request: &JobRequest,
 ) -> Result<Begun, WorkerError> {
-    worker.verify(&request.toolchain).await?;
     let worker = Arc::clone(worker);
     let request = request.clone();
     let begun = spawn_blocking(move || {

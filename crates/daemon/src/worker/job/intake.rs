@@ -1,6 +1,8 @@
 //! The source of one job: kept while the job waits, then fed to the compiler.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gelato_net::stream::Reader;
@@ -18,9 +20,48 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// submitter's system gives the connection up after 9 s (`TCP_USER_TIMEOUT`), so this holds some 40 MB of source.
 const MOST_WAITING: usize = 8 << 20;
 
+/// The same for all jobs together: what comes beyond goes back to its submitter.
+const MOST_WAITING_IN_ALL: usize = 256 << 20;
+
+/// What keeping a chunk costs besides its data, in bytes, so that many small ones are bounded too.
+const CHUNK_OVERHEAD: usize = size_of::<FileChunk>() + 32;
+
+/// Memory for the sources of all jobs that wait.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: AtomicUsize,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget::new(MOST_WAITING_IN_ALL)
+    }
+}
+
+impl Budget {
+    fn new(bytes: usize) -> Budget {
+        Budget {
+            left: AtomicUsize::new(bytes),
+        }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            })
+            .is_ok()
+    }
+
+    fn give(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 /// What has come of the source.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Intake {
+    budget: Arc<Budget>,
     waiting: VecDeque<FileChunk>,
     waiting_bytes: usize,
     ended: bool,
@@ -28,7 +69,25 @@ pub(super) struct Intake {
     uncompressed: u64,
 }
 
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.budget.give(self.waiting_bytes);
+    }
+}
+
 impl Intake {
+    /// Nothing yet. What waits is charged to `budget`.
+    pub(super) fn new(budget: Arc<Budget>) -> Intake {
+        Intake {
+            budget,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            ended: false,
+            compressed: 0,
+            uncompressed: 0,
+        }
+    }
+
     /// Whether more may be taken in while the job waits.
     pub(super) fn has_room(&self) -> bool {
         self.waiting_bytes < MOST_WAITING
@@ -39,7 +98,11 @@ impl Intake {
         match message {
             _ if self.ended => return Err(Abandon::Cancelled),
             Message::FileChunk(chunk) => {
-                self.waiting_bytes += chunk.data.len();
+                let bytes = cost(&chunk);
+                if !self.budget.take(bytes) {
+                    return Err(Abandon::NoRoom);
+                }
+                self.waiting_bytes += bytes;
                 self.waiting.push_back(chunk);
             }
             Message::End => self.ended = true,
@@ -87,6 +150,9 @@ impl Intake {
 
     async fn next(&mut self, reader: &mut Reader) -> Result<Option<FileChunk>, Abandon> {
         if let Some(chunk) = self.waiting.pop_front() {
+            let bytes = cost(&chunk);
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+            self.budget.give(bytes);
             return Ok(Some(chunk));
         }
         if self.ended {
@@ -103,6 +169,63 @@ impl Intake {
     }
 }
 
+fn cost(chunk: &FileChunk) -> usize {
+    chunk.data.len() + CHUNK_OVERHEAD
+}
+
 fn out_of_place(message: &Message) -> Abandon {
     Abandon::Broken(format!("{} in the middle of the source", message.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(bytes: usize) -> Message {
+        Message::FileChunk(FileChunk {
+            data: vec![0; bytes],
+            ..FileChunk::default()
+        })
+    }
+
+    fn left(budget: &Budget) -> usize {
+        budget.left.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn all_waiting_jobs_share_one_budget() {
+        let most = 10 * (1000 + CHUNK_OVERHEAD);
+        let budget = Arc::new(Budget::new(most));
+        let mut jobs: Vec<Intake> = (0..5).map(|_| Intake::new(Arc::clone(&budget))).collect();
+        for job in &mut jobs {
+            assert!(job.push(chunk(1000)).is_ok() && job.push(chunk(1000)).is_ok());
+        }
+        let mut late = Intake::new(Arc::clone(&budget));
+        assert!(matches!(late.push(chunk(1)), Err(Abandon::NoRoom)));
+        jobs.pop();
+        assert!(late.push(chunk(1)).is_ok());
+        drop((jobs, late));
+        assert_eq!(left(&budget), most, "everything is given back");
+    }
+
+    #[test]
+    fn empty_chunks_are_not_free() {
+        let budget = Arc::new(Budget::default());
+        let mut intake = Intake::new(Arc::clone(&budget));
+        let mut chunks = 0;
+        while intake.has_room() {
+            intake.push(chunk(0)).unwrap();
+            chunks += 1;
+        }
+        assert!(chunks * size_of::<FileChunk>() <= MOST_WAITING);
+        drop(intake);
+        assert_eq!(left(&budget), MOST_WAITING_IN_ALL);
+    }
+
+    #[test]
+    fn a_word_after_the_end_cancels() {
+        let mut intake = Intake::new(Arc::default());
+        intake.push(Message::End).unwrap();
+        assert!(matches!(intake.push(Message::End), Err(Abandon::Cancelled)));
+    }
 }
