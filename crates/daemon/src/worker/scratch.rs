@@ -1,16 +1,18 @@
 //! The folder of one job on the host: made before it, searched for its results, removed after it.
 //!
 //! What a job leaves there is hostile: results are opened beneath the folder without following any link, and only regular
-//! files count. Everything here blocks.
+//! files count. With a plain chroot other jobs of the same user reach it too, so folders are made and given away through
+//! descriptors, never by path. Everything here blocks.
 
-use std::fs::{self, DirBuilder, File};
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
 
 use gelato_sandbox::{Identity, Level};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, mkdirat, openat, openat2};
+use rustix::io::Errno;
 use tracing::warn;
 
 /// The folder of one job. Removed with everything in it when dropped.
@@ -40,16 +42,28 @@ impl Scratch {
         name: &str,
         owner: Option<Identity>,
     ) -> io::Result<Scratch> {
-        let (host, inside) = match level {
-            Level::UserNamespace => (jobs.join(name), PathBuf::from("/tmp")),
-            Level::Chroot => (root.join("tmp").join(name), Path::new("/tmp").join(name)),
+        let (above, inside) = match level {
+            // Chosen by the administrator, who may use links.
+            Level::UserNamespace => (open_folder(CWD, jobs)?, PathBuf::from("/tmp")),
+            Level::Chroot => {
+                let root = open_folder(CWD, root)?;
+                (
+                    open_unlinked(&root, OsStr::new("tmp"))?,
+                    Path::new("/tmp").join(name),
+                )
+            }
         };
+        let host = match level {
+            Level::UserNamespace => jobs.join(name),
+            Level::Chroot => root.join("tmp").join(name),
+        };
+        mkdirat(&above, name, Mode::RWXU)?;
         let scratch = Scratch {
             host,
             inside,
             owner,
         };
-        scratch.make_one(&scratch.host)?;
+        scratch.give_away(&open_unlinked(&above, OsStr::new(name))?)?;
         Ok(scratch)
     }
 
@@ -65,23 +79,32 @@ impl Scratch {
 
     /// Makes a folder in it, with those above. The path must be relative and without `..`.
     pub(crate) fn make_folders(&self, path: &Path) -> io::Result<()> {
-        let mut at = self.host.clone();
+        let mut at = open_folder_itself(&self.host)?;
         for part in path.components() {
-            at.push(part);
-            match self.make_one(&at) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => other?,
-            }
+            let name = match part {
+                Component::Normal(name) => name,
+                Component::CurDir => continue,
+                _ => return Err(Errno::INVAL.into()),
+            };
+            at = match mkdirat(&at, name, Mode::RWXU) {
+                Ok(()) => {
+                    let made = open_unlinked(&at, name)?;
+                    self.give_away(&made)?;
+                    made
+                }
+                Err(Errno::EXIST) => open_unlinked(&at, name)?,
+                Err(error) => return Err(error.into()),
+            };
         }
         Ok(())
     }
 
-    fn make_one(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(path)?;
-        match self.owner {
-            Some(Identity { uid, gid }) => std::os::unix::fs::chown(path, Some(uid), Some(gid)),
-            None => Ok(()),
+    /// Makes a folder the job's own.
+    fn give_away(&self, folder: &OwnedFd) -> io::Result<()> {
+        if let Some(Identity { uid, gid }) = self.owner {
+            fchown(folder, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
+        Ok(())
     }
 
     /// A regular, non-empty file the job left.
@@ -95,12 +118,7 @@ impl Scratch {
     }
 
     fn open(&self, path: &Path) -> io::Result<OwnedFd> {
-        let folder = openat(
-            CWD,
-            &self.host,
-            OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )?;
+        let folder = open_folder_itself(&self.host)?;
         // A named pipe instead of a file must not make us wait.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let resolve =
@@ -114,6 +132,23 @@ impl Scratch {
             .ok()
             .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
     }
+}
+
+fn open_folder(at: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(at, path, flags, Mode::empty())?)
+}
+
+/// Opens a folder unless its last name is a link.
+fn open_folder_itself(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(openat(CWD, path, flags, Mode::empty())?)
+}
+
+/// Opens the folder of this single name unless it is a link.
+fn open_unlinked(at: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(openat(at, name, flags, Mode::empty())?)
 }
 
 impl Drop for Scratch {
@@ -190,6 +225,45 @@ mod tests {
                 .map(|output| output.size),
             Some(6)
         );
+    }
+
+    #[test]
+    fn folders_are_made_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let scratch = scratch(folder.path());
+        symlink(elsewhere.path(), scratch.host().join("link")).unwrap();
+        for path in ["link", "link/a", "../a", "/a", "b/../../a"] {
+            assert!(scratch.make_folders(Path::new(path)).is_err(), "{path}");
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        assert!(!folder.path().join("a").exists());
+        scratch.make_folders(Path::new("c/d")).unwrap();
+        scratch.make_folders(Path::new("c/e")).unwrap();
+        assert!(scratch.host().join("c/e").is_dir());
+    }
+
+    #[test]
+    fn a_toolchain_whose_tmp_is_a_link_leads_nowhere() {
+        let root = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let make = || {
+            Scratch::make(
+                Level::Chroot,
+                Path::new("/nowhere"),
+                root.path(),
+                "job-1",
+                None,
+            )
+        };
+        symlink(elsewhere.path(), root.path().join("tmp")).unwrap();
+        assert!(make().is_err());
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        fs::remove_file(root.path().join("tmp")).unwrap();
+        fs::create_dir(root.path().join("tmp")).unwrap();
+        let scratch = make().unwrap();
+        assert_eq!(scratch.inside(), Path::new("/tmp/job-1"));
+        assert!(root.path().join("tmp/job-1").is_dir());
     }
 
     #[test]
