@@ -111,8 +111,15 @@ fn config(folder: &TempDir, scheduler: SocketAddr, slots: u32) -> Config {
 impl Node {
     /// A daemon whose scheduler is at `scheduler`.
     pub(crate) async fn start(scheduler: SocketAddr, slots: u32) -> Node {
+        Node::start_with(scheduler, slots, Jailer::current_exe()).await
+    }
+
+    async fn start_with(scheduler: SocketAddr, slots: u32, jailer: Jailer) -> Node {
         let folder = folder();
-        let config = config(&folder, scheduler, slots);
+        let mut config = config(&folder, scheduler, slots);
+        if let Some(remote) = &mut config.remote {
+            remote.jailer = jailer;
+        }
         let socket = config.socket.clone();
         let (trigger, shutdown) = gelato_daemon::shutdown();
         let daemon = Daemon::start(config).await.unwrap();
@@ -141,10 +148,18 @@ impl Node {
 
     /// A daemon and its scheduler, logged in, with the login.
     pub(crate) async fn with_scheduler(slots: u32) -> (Node, Scheduler, Login) {
+        Node::with_scheduler_and_jailer(slots, Jailer::current_exe()).await
+    }
+
+    /// The same with another program that starts jobs.
+    pub(crate) async fn with_scheduler_and_jailer(
+        slots: u32,
+        jailer: Jailer,
+    ) -> (Node, Scheduler, Login) {
         let mut listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap(), Retry::NEVER)
             .await
             .unwrap();
-        let node = Node::start(listener.local_addr().unwrap(), slots).await;
+        let node = Node::start_with(listener.local_addr().unwrap(), slots, jailer).await;
         let link = Connection::accept(listener.accept().await, Limits::default())
             .await
             .unwrap();

@@ -1,16 +1,17 @@
 //! Jobs of other machines, with a real compiler in a real sandbox.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use gelato_sandbox::identity;
+use gelato_sandbox::{Jailer, identity};
 use gelato_wire::Message;
 use gelato_wire::chunk::Compressor;
 use gelato_wire::msg::{ChunkCodec, FileChunk};
 
 use crate::fixture::{
     Node, OldPeer, compile, compile_here, ended, install, job, next, receive_file, result,
-    send_file,
+    send_file, verify,
 };
 
 crate::trials!(
@@ -25,6 +26,7 @@ crate::trials!(
     d18_too_many_diagnostics_go_back,
     d41_success_without_an_object_goes_back,
     d13_a_missing_compiler_fails_only_its_job,
+    d13_our_own_trouble_condemns_no_toolchain,
     t18_an_undecodable_piece_is_fatal,
     t22_a_compiler_that_stops_reading_early,
     everything_works_without_root,
@@ -326,6 +328,25 @@ async fn d13_a_missing_compiler_fails_only_its_job() {
     let mut submitter = node.submitter().await;
     let answer = compile(&mut submitter, job(81, name, &["-c"]), SOURCE).await;
     assert_eq!(answer.status, 0, "the toolchain is still there");
+}
+
+async fn d13_our_own_trouble_condemns_no_toolchain() {
+    let jailer = Jailer::new("/nonexistent/jailer", Vec::<OsString>::new());
+    let (node, mut scheduler, _) = Node::with_scheduler_and_jailer(1, jailer).await;
+    let name = install(&node, &mut scheduler).await;
+    let mut submitter = node.submitter().await;
+    let answer = compile(&mut submitter, job(84, name, &["-c"]), SOURCE).await;
+    assert_eq!((answer.status, answer.out_of_memory), (105, true));
+    scheduler.expect("JOB_BEGIN").await;
+    assert_eq!(scheduler.done().await.exitcode, 117);
+    let mut submitter = node.submitter().await;
+    assert!(verify(&mut submitter, name).await, "nobody is to avoid us");
+    assert!(
+        node.folder
+            .join("base/toolchains/x86_64")
+            .join(name)
+            .exists()
+    );
 }
 
 async fn t18_an_undecodable_piece_is_fatal() {
