@@ -1,6 +1,7 @@
 //! Jobs of other machines, with a real compiler in a real sandbox.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -27,6 +28,7 @@ crate::trials!(
     d41_success_without_an_object_goes_back,
     d13_a_missing_compiler_fails_only_its_job,
     d13_our_own_trouble_condemns_no_toolchain,
+    a_cancel_is_noticed_while_the_toolchain_is_tried,
     t18_an_undecodable_piece_is_fatal,
     t22_a_compiler_that_stops_reading_early,
     everything_works_without_root,
@@ -347,6 +349,36 @@ async fn d13_our_own_trouble_condemns_no_toolchain() {
             .join(name)
             .exists()
     );
+}
+
+async fn a_cancel_is_noticed_while_the_toolchain_is_tried() {
+    let folder = crate::fixture::folder();
+    let gate = folder.path().join("gate");
+    // Fails at once, or when the gate opens if there is one.
+    let script = format!("test ! -e {0} || read -r line <{0}", gate.display());
+    let jailer = Jailer::new("/bin/sh", ["-c", script.as_str()]);
+    let (node, mut scheduler, _) = Node::with_scheduler_and_jailer(1, jailer).await;
+    let name = install(&node, &mut scheduler).await;
+    let made = Command::new("/usr/bin/mkfifo").arg(&gate).status().unwrap();
+    assert!(made.success());
+    let mut submitter = node.submitter().await;
+    let job = job(85, name, &["-c"]);
+    submitter.send(&Message::CompileFile(job)).await.unwrap();
+    send_file(&mut submitter, SOURCE.as_bytes()).await;
+    submitter.send(&Message::End).await.unwrap();
+    submitter.send(&Message::End).await.unwrap();
+    scheduler.expect("JOB_BEGIN").await;
+    assert_eq!(scheduler.done().await.exitcode, 118);
+    ended(&mut submitter).await;
+    // Open for both, so that it waits for nobody.
+    let mut opened = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&gate)
+        .unwrap();
+    opened.write_all(b"\n").unwrap();
+    node.trigger.stop();
+    node.serving.await.unwrap();
 }
 
 async fn t18_an_undecodable_piece_is_fatal() {
