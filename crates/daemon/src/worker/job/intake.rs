@@ -93,6 +93,12 @@ impl Intake {
         self.waiting_bytes < MOST_WAITING
     }
 
+    /// Whether more may be taken in while the compiler reads. Leaving it in the network costs nothing then.
+    fn may_read_ahead(&self) -> bool {
+        let most = gelato_wire::msg::MAX_FRAME + CHUNK_OVERHEAD;
+        self.has_room() && self.budget.left.load(Ordering::Relaxed) > most
+    }
+
     /// Keeps a message that came while the job waits.
     pub(super) fn push(&mut self, message: Message) -> Result<(), Abandon> {
         match message {
@@ -124,10 +130,31 @@ impl Intake {
                 .map_err(|error| Abandon::Broken(error.to_string()))?;
             self.compressed += chunk.data.len() as u64;
             self.uncompressed += data.len() as u64;
-            source.write(&data).await;
+            self.write(&data, reader, source).await?;
         }
         source.close();
         Ok(())
+    }
+
+    /// Writes one chunk. A compiler that is slow to read must not hide that its submitter has gone, so meanwhile more of
+    /// the source is taken in.
+    async fn write(
+        &mut self,
+        data: &[u8],
+        reader: &mut Reader,
+        source: &mut Source,
+    ) -> Result<(), Abandon> {
+        let writing = source.write(data);
+        tokio::pin!(writing);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut writing => return Ok(()),
+                message = reader.receive(None, "the source"), if self.may_read_ahead() => {
+                    self.push(message?)?;
+                }
+            }
+        }
     }
 
     /// Reads to the end of the source and drops it.
