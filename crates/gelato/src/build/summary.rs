@@ -147,7 +147,8 @@ impl Summary {
     }
 }
 
-fn count(n: u64, one: &str, many: &str) -> String {
+/// A number with its noun.
+pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 

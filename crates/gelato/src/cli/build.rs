@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::build::private::{Private, Scheduler};
-use crate::build::summary::Summary;
+use crate::build::summary::{Summary, count};
 use crate::build::{cluster, command, masquerade};
 
 /// Options of `gelato build`.
@@ -201,17 +201,22 @@ impl Place {
         let machines = capacity
             .as_ref()
             .map_or(0, |capacity| capacity.machines(&platform));
+        let there = format!(
+            "{} with {}",
+            count(machines as u64, "machine", "machines"),
+            count(remote as u64, "slot", "slots")
+        );
         let (private, jobs, description) = match (scheduler, daemon) {
             (Some(address), true) => (
                 None,
                 remote.max(own),
-                format!("scheduler {address}, {machines} machines with {remote} slots"),
+                format!("scheduler {address}, {there}"),
             ),
             (Some(address), false) => (
                 Some(Scheduler::Found(address)),
                 remote + own,
                 format!(
-                    "scheduler {address}, {machines} machines with {remote} slots; \
+                    "scheduler {address}, {there}; \
                      this machine runs no daemon, so one was started for this build"
                 ),
             ),
