@@ -17,7 +17,6 @@ use tracing::{debug, info, warn};
 use crate::config::{Config, Remote};
 use crate::connection::{Surroundings, serve};
 use crate::core::Settings;
-use crate::core::internals::features_text;
 use crate::core::vocabulary::Event;
 use crate::dispatcher::{Dispatcher, Mailbox};
 use crate::error::DaemonError;
@@ -27,6 +26,7 @@ use crate::native::NativeArchives;
 use crate::readings;
 use crate::shutdown::Shutdown;
 use crate::worker::{Terms, Worker};
+use gelato_wire::types::features;
 
 /// Notices on their way to the dispatcher.
 const NOTICES: usize = 1024;
@@ -121,7 +121,7 @@ impl Daemon {
         };
         info!("allowing up to {} active jobs", config.max_jobs);
         let features = config.remote.as_ref().map_or(0, |remote| remote.features);
-        info!("supported features: {}", features_text(features));
+        info!("supported features: {}", features::names(features));
         let names = survey(&config.scheduler, SURVEY).await;
         let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
         info!("Netnames: {}", names.join(" "));

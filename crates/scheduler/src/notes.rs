@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use gelato_scheduler_core::{Algorithm, Environment, JobResult, Note, Text, Why};
 use tracing::Level;
 
-use crate::stats_text::feature_names;
+use gelato_wire::types::features;
 
 /// Writes a note to the log.
 pub(crate) fn log(note: &Note, algorithm: Algorithm) {
@@ -44,7 +44,7 @@ fn line(note: &Note, algorithm: Algorithm) -> String {
         } => format!(
             "login {} protocol version: {version} features: {} [{}]",
             plain(name),
-            feature_names(*features),
+            features::names(*features),
             listed(environments)
         ),
         Note::Relogin {

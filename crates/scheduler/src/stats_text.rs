@@ -25,7 +25,7 @@ pub(crate) fn render(stats: &NodeStats) -> ByteString {
     line("NoRemote", yes_or_no(stats.no_remote));
     line("Platform", stats.platform.as_bytes());
     line("Version", stats.version.to_string().as_bytes());
-    line("Features", feature_names(stats.features).as_bytes());
+    line("Features", features::names(stats.features).as_bytes());
     line("Speed", format!("{:.6}", stats.speed).as_bytes());
     line("Load", stats.load.to_string().as_bytes());
     if let Some(readings) = &stats.readings {
@@ -39,23 +39,6 @@ pub(crate) fn render(stats: &NodeStats) -> ByteString {
         line("Accepting", yes_or_no(accepting));
     }
     ByteString::from_bytes(text)
-}
-
-/// The features of a daemon by name, `--` if it has none.
-pub(crate) fn feature_names(bits: u32) -> String {
-    let names: Vec<&str> = [
-        (features::ENV_XZ, "env_xz"),
-        (features::ENV_ZSTD, "env_zstd"),
-    ]
-    .into_iter()
-    .filter(|(bit, _)| bits & bit != 0)
-    .map(|(_, name)| name)
-    .collect();
-    if names.is_empty() {
-        "--".to_owned()
-    } else {
-        names.join(" ")
-    }
 }
 
 fn yes_or_no(value: bool) -> &'static [u8] {

@@ -73,6 +73,20 @@ pub mod features {
     pub const ENV_XZ: u32 = 1;
     /// Can unpack `.tar.zst` toolchains.
     pub const ENV_ZSTD: u32 = 2;
+
+    /// The features by name, as Icecream's programs show them; `--` if there are none.
+    pub fn names(bits: u32) -> String {
+        let names: Vec<&str> = [(ENV_XZ, "env_xz"), (ENV_ZSTD, "env_zstd")]
+            .into_iter()
+            .filter(|(bit, _)| bits & bit != 0)
+            .map(|(_, name)| name)
+            .collect();
+        if names.is_empty() {
+            "--".to_owned()
+        } else {
+            names.join(" ")
+        }
+    }
 }
 
 /// Bits of `JOB_DONE.flags`.

@@ -44,7 +44,7 @@ impl Core {
         ));
         line(format!(
             "Supported features: {}",
-            features_text(self.settings.features)
+            features::names(self.settings.features)
         ));
         if let Some(link) = self.link {
             line(format!("Scheduler protocol: {}", link.version));
@@ -58,23 +58,6 @@ impl Core {
         ));
         line(format!("memory: (free: {})", stats.free_mem));
         text
-    }
-}
-
-/// The features by name, as Icecream's programs show them.
-pub(crate) fn features_text(bits: u32) -> String {
-    let names: Vec<&str> = [
-        (features::ENV_XZ, "env_xz"),
-        (features::ENV_ZSTD, "env_zstd"),
-    ]
-    .into_iter()
-    .filter(|(bit, _)| bits & bit != 0)
-    .map(|(_, name)| name)
-    .collect();
-    if names.is_empty() {
-        "--".to_owned()
-    } else {
-        names.join(" ")
     }
 }
 

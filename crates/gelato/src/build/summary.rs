@@ -102,9 +102,8 @@ impl Summary {
             self.local, self.failed_over
         );
         if !self.reasons.is_empty() {
-            let mut reasons: Vec<_> = self.reasons.iter().collect();
-            reasons.sort_by_key(|&(code, count)| (std::cmp::Reverse(*count), code));
-            let reasons: Vec<String> = reasons
+            let reasons: Vec<String> = self
+                .by_frequency()
                 .into_iter()
                 .map(|(code, count)| format!("{count} {code}"))
                 .collect();
@@ -126,11 +125,16 @@ impl Summary {
         line
     }
 
-    /// A line for each reason, in words, most frequent first.
-    pub(crate) fn explanations(&self) -> Vec<String> {
+    /// Reason codes with their counts, most frequent first.
+    fn by_frequency(&self) -> Vec<(&String, &u64)> {
         let mut reasons: Vec<_> = self.reasons.iter().collect();
         reasons.sort_by_key(|&(code, count)| (std::cmp::Reverse(*count), code));
         reasons
+    }
+
+    /// A line for each reason, in words, most frequent first.
+    pub(crate) fn explanations(&self) -> Vec<String> {
+        self.by_frequency()
             .into_iter()
             .map(|(code, count)| {
                 let words = if code == NO_CLUSTER {
