@@ -38,6 +38,15 @@ pub(crate) struct Variables {
     pub(crate) preferred_host: Option<OsString>,
     /// `ICECC_IGNORE_UNVERIFIED`
     pub(crate) only_verifying_workers: bool,
+    /// `ICECC_REPEAT_RATE`: of a thousand jobs of GCC, how many are compiled by several workers and compared.
+    #[expect(dead_code, reason = "for verification")]
+    pub(crate) repeat_rate: u32,
+    /// `GELATO_VERIFY_RATE`: the same for all compilers, by two workers.
+    #[expect(dead_code, reason = "for verification")]
+    pub(crate) verify_rate: u32,
+    /// `ICECC_CARET_WORKAROUND`: whatever a remote GCC prints leads to a compilation here, which quotes source lines.
+    #[expect(dead_code, reason = "for the judgement of remote output")]
+    pub(crate) caret_workaround: bool,
     /// `ICECC_TEST_REMOTEBUILD`
     pub(crate) test_remote_build: bool,
     /// `ICECC_TEST_SOCKET`
@@ -69,6 +78,10 @@ impl Variables {
                 .map(PathBuf::from)
         };
         let absolute = |name| path(name).filter(|p: &PathBuf| p.is_absolute());
+        let per_mille = |name| {
+            let rate = env::var(name).ok().and_then(|text| parse_integer(&text));
+            rate.unwrap_or(0).clamp(0, 1000).unsigned_abs()
+        };
         Variables {
             wish: match env::var_os("ICECC") {
                 Some(word) if word.eq_ignore_ascii_case("no") => Wish::LocalOnly,
@@ -86,6 +99,10 @@ impl Variables {
             toolchain_compression: env::var_os("ICECC_ENV_COMPRESSION"),
             preferred_host: env::var_os("ICECC_PREFERRED_HOST"),
             only_verifying_workers: env::var_os("ICECC_IGNORE_UNVERIFIED").is_some(),
+            repeat_rate: per_mille("ICECC_REPEAT_RATE"),
+            verify_rate: per_mille("GELATO_VERIFY_RATE"),
+            caret_workaround: env::var_os("ICECC_CARET_WORKAROUND")
+                .is_none_or(|value| value.as_bytes().first() == Some(&b'1')),
             test_remote_build: env::var_os("ICECC_TEST_REMOTEBUILD").is_some(),
             test_socket: env::var_os("ICECC_TEST_SOCKET").map(PathBuf::from),
             socket: path("GELATO_SOCKET"),
