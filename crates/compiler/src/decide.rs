@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::assembler;
+use crate::configure;
 use crate::flags::{self, Class, Effect, Value};
 use crate::names::{Family, Language, base_name};
 use crate::plan::{Preprocessing, RemotePlan, Word, replace_suffix};
@@ -422,7 +423,11 @@ impl<'a> Pass<'a> {
         if self.input_before_language {
             return Err(LocalReason::UnsupportedLanguage);
         }
-        if is_configure_probe(base_name(&input)) {
+        if configure::is_probe(
+            &input,
+            self.output.as_deref(),
+            &self.settings.working_directory,
+        ) {
             return Err(LocalReason::ConfigureProbe);
         }
         let suffix = suffix(&input);
@@ -556,19 +561,6 @@ impl<'a> Pass<'a> {
             self.add(OsStr::new("-fcolor-diagnostics"), Class::Both);
         }
     }
-}
-
-fn is_configure_probe(name: &[u8]) -> bool {
-    const PREFIXES: &[&[u8]] = &[
-        b"conftest.",
-        b"tmp.conftest.",
-        b"CheckIncludeFile.",
-        b"CheckFunctionExists.",
-        b"CheckSymbolExists.",
-        b"CheckTypeSize.",
-        b"CheckPrototypeDefinition.",
-    ];
-    PREFIXES.iter().any(|start| name.starts_with(start))
 }
 
 /// What follows the last dot of the last component.

@@ -13,6 +13,7 @@
 //! When in doubt the verdict is local, with a [`LocalReason`]: a slow build is a nuisance, a wrong object is a bug.
 
 mod assembler;
+mod configure;
 pub mod decide;
 pub mod diagnostics;
 pub mod flags;
