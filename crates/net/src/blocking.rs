@@ -41,9 +41,21 @@ impl Connection {
     /// # Errors
     /// The peer cannot be reached, does not answer within the limits, or speaks something else.
     pub fn connect_tcp(address: SocketAddr, limits: Limits) -> Result<Connection, NetError> {
+        Self::connect_tcp_unless(address, limits, None)
+    }
+
+    /// As [`connect_tcp`](Self::connect_tcp), but gives up as soon as `interrupt` becomes readable.
+    ///
+    /// # Errors
+    /// Also [`NetError::is_interrupted`].
+    pub fn connect_tcp_unless(
+        address: SocketAddr,
+        limits: Limits,
+        interrupt: Option<BorrowedFd<'_>>,
+    ) -> Result<Connection, NetError> {
         let peer = Peer::Address(address);
-        match connect_tcp(address, limits.connect) {
-            Ok(socket) => Self::open(socket, peer, limits, Side::Connecting),
+        match connect_tcp(address, limits.connect, interrupt) {
+            Ok(socket) => Self::open(socket, peer, limits, Side::Connecting, interrupt),
             Err(error) => Err(connect_error(peer, error, limits)),
         }
     }
@@ -53,9 +65,21 @@ impl Connection {
     /// # Errors
     /// As [`connect_tcp`](Self::connect_tcp).
     pub fn connect_unix(path: &Path, limits: Limits) -> Result<Connection, NetError> {
+        Self::connect_unix_unless(path, limits, None)
+    }
+
+    /// As [`connect_unix`](Self::connect_unix), but gives up as soon as `interrupt` becomes readable.
+    ///
+    /// # Errors
+    /// Also [`NetError::is_interrupted`].
+    pub fn connect_unix_unless(
+        path: &Path,
+        limits: Limits,
+        interrupt: Option<BorrowedFd<'_>>,
+    ) -> Result<Connection, NetError> {
         let peer = Peer::Socket(path.to_owned());
         match connect_unix(path, limits.connect) {
-            Ok(socket) => Self::open(socket, peer, limits, Side::Connecting),
+            Ok(socket) => Self::open(socket, peer, limits, Side::Connecting, interrupt),
             Err(error) => Err(connect_error(peer, error, limits)),
         }
     }
@@ -66,7 +90,7 @@ impl Connection {
     /// The peer leaves, does not answer within the limit, or speaks something else.
     pub fn accept_tcp(socket: TcpStream, limits: Limits) -> Result<Connection, NetError> {
         match socket.peer_addr() {
-            Ok(address) => Self::open(socket.into(), address.into(), limits, Side::Accepting),
+            Ok(address) => Self::open(socket.into(), address.into(), limits, Side::Accepting, None),
             Err(error) => {
                 let peer = Peer::Local { pid: None };
                 Err(NetError::Connect { peer, error })
@@ -80,7 +104,7 @@ impl Connection {
     /// As [`accept_tcp`](Self::accept_tcp).
     pub fn accept_unix(socket: UnixStream, limits: Limits) -> Result<Connection, NetError> {
         let peer = Peer::local(&socket);
-        Self::open(socket.into(), peer, limits, Side::Accepting)
+        Self::open(socket.into(), peer, limits, Side::Accepting, None)
     }
 
     /// The agreed version.
@@ -108,6 +132,19 @@ impl Connection {
     /// The peer took nothing for [`Limits::stall`], the connection broke, or the message cannot
     /// be encoded (then the connection is still good).
     pub fn send(&mut self, message: &Message) -> Result<(), NetError> {
+        self.send_unless(message, None)
+    }
+
+    /// As [`send`](Self::send), but gives up as soon as `interrupt` becomes readable while the peer
+    /// takes nothing.
+    ///
+    /// # Errors
+    /// Also [`NetError::is_interrupted`].
+    pub fn send_unless(
+        &mut self,
+        message: &Message,
+        interrupt: Option<BorrowedFd<'_>>,
+    ) -> Result<(), NetError> {
         let name = message.name();
         if self.broken {
             return Err(self.send_error(name, Errno::PIPE.into()));
@@ -117,7 +154,7 @@ impl Connection {
             let peer = self.peer.clone();
             return Err(NetError::Encode { peer, error });
         }
-        let result = self.write_out(&output, name);
+        let result = self.write_out(&output, name, interrupt);
         self.broken = result.is_err();
         result
     }
@@ -173,6 +210,7 @@ impl Connection {
         peer: Peer,
         limits: Limits,
         side: Side,
+        interrupt: Option<BorrowedFd<'_>>,
     ) -> Result<Connection, NetError> {
         if let Err(error) = rustix::io::ioctl_fionbio(&socket, true) {
             let error = error.into();
@@ -187,7 +225,7 @@ impl Connection {
             limits,
             broken: false,
         };
-        connection.exchange_versions()?;
+        connection.exchange_versions(interrupt)?;
         Ok(connection)
     }
 
@@ -213,7 +251,7 @@ impl Connection {
                     end.is_some_and(|end| Instant::now() >= end)
                 }
                 Progress::End => return Err(self.inbox.end_error(&self.peer, waiting_for)),
-                Progress::None => !wait(&self.socket, PollFlags::IN, deadline)
+                Progress::None => !wait(&self.socket, PollFlags::IN, deadline, None)
                     .map_err(|error| self.receive_error(waiting_for, error))?
                     .is_ready(),
             };
@@ -227,7 +265,7 @@ impl Connection {
         }
     }
 
-    fn exchange_versions(&mut self) -> Result<(), NetError> {
+    fn exchange_versions(&mut self, interrupt: Option<BorrowedFd<'_>>) -> Result<(), NetError> {
         let deadline = Instant::now().checked_add(self.limits.handshake);
         loop {
             self.write_handshake();
@@ -245,7 +283,7 @@ impl Connection {
                 Progress::Some => {}
                 Progress::End => return Err(self.inbox.end_error(&self.peer, HANDSHAKE)),
                 Progress::None => {
-                    if !wait(&self.socket, interest, deadline)
+                    if !wait(&self.socket, interest, deadline, interrupt)
                         .map_err(|error| self.receive_error(HANDSHAKE, error))?
                         .is_ready()
                     {
@@ -272,7 +310,12 @@ impl Connection {
         }
     }
 
-    fn write_out(&mut self, mut rest: &[u8], message: &'static str) -> Result<(), NetError> {
+    fn write_out(
+        &mut self,
+        mut rest: &[u8],
+        message: &'static str,
+        interrupt: Option<BorrowedFd<'_>>,
+    ) -> Result<(), NetError> {
         let mut deadline = Instant::now().checked_add(self.limits.stall);
         while !rest.is_empty() {
             let piece = &rest[..rest.len().min(self.limits.largest_write.max(1))];
@@ -287,7 +330,7 @@ impl Connection {
                     if self.inbox.has_room() {
                         interest |= PollFlags::IN;
                     }
-                    let ready = wait(&self.socket, interest, deadline)
+                    let ready = wait(&self.socket, interest, deadline, interrupt)
                         .map_err(|error| self.send_error(message, error))?;
                     if !ready.is_ready() {
                         return Err(NetError::Stalled {
@@ -358,17 +401,32 @@ impl Ready {
 
 /// Waits until the socket is ready or the deadline has passed (`None`: too far away to matter). An
 /// error or hang-up of the socket counts as ready for whatever was asked: the next call reports it.
+///
+/// # Errors
+/// [`io::ErrorKind::Interrupted`] if `interrupt` is readable.
 fn wait(
     socket: impl AsFd,
     interest: PollFlags,
     deadline: Option<Instant>,
+    interrupt: Option<BorrowedFd<'_>>,
 ) -> Result<Ready, io::Error> {
+    let socket = socket.as_fd();
     loop {
         let timeout = deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
             .and_then(|left| Timespec::try_from(left).ok());
-        let mut fds = [PollFd::new(&socket, interest)];
+        // Without an interrupt the socket stands twice, the second time for nothing.
+        let mut fds = [
+            PollFd::from_borrowed_fd(socket, interest),
+            match interrupt {
+                Some(fd) => PollFd::from_borrowed_fd(fd, PollFlags::IN),
+                None => PollFd::from_borrowed_fd(socket, PollFlags::empty()),
+            },
+        ];
         match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) if interrupt.is_some() && !fds[1].revents().is_empty() => {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             Ok(_) => {
                 let events = fds[0].revents();
                 let failed = events.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL);
@@ -391,11 +449,29 @@ fn write(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
     rustix::net::send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
 }
 
-fn connect_tcp(address: SocketAddr, limit: Duration) -> io::Result<OwnedFd> {
-    // The standard library's connect with a limit: non-blocking connect, poll, SO_ERROR. It
-    // refuses a limit of zero.
-    let limit = limit.max(Duration::from_millis(1));
-    TcpStream::connect_timeout(&address, limit).map(OwnedFd::from)
+fn connect_tcp(
+    address: SocketAddr,
+    limit: Duration,
+    interrupt: Option<BorrowedFd<'_>>,
+) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) => return Ok(socket),
+        // A connection attempt goes on after a signal.
+        Err(Errno::INPROGRESS | Errno::INTR) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let deadline = Instant::now().checked_add(limit.max(Duration::from_millis(1)));
+    if !wait(&socket, PollFlags::OUT, deadline, interrupt)?.is_ready() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    sockopt::socket_error(&socket)??;
+    Ok(socket)
 }
 
 /// A unix socket connects at once or, while the listener's queue is full, after the send timeout.

@@ -153,6 +153,16 @@ impl NetError {
             _ => false,
         }
     }
+
+    /// Whether we gave up ourselves, because the descriptor that interrupts became readable.
+    pub fn is_interrupted(&self) -> bool {
+        match self {
+            NetError::Connect { error, .. }
+            | NetError::Receive { error, .. }
+            | NetError::Send { error, .. } => error.kind() == io::ErrorKind::Interrupted,
+            _ => false,
+        }
+    }
 }
 
 fn what_to_do(error: &io::Error) -> &'static str {

@@ -342,3 +342,48 @@ fn small_writes_for_slow_networks_change_nothing_else() {
         );
     }
 }
+
+/// A signal of the wrapper arrives while a worker does not read.
+#[test]
+fn an_interrupt_ends_a_send_that_waits() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::scope(|scope| {
+        let peer = scope.spawn(|| {
+            let (stream, _) = listener.accept().unwrap();
+            gelato_net::blocking::Connection::accept_tcp(stream, Limits::default()).unwrap()
+        });
+        let mut connection =
+            gelato_net::blocking::Connection::connect_tcp(address, Limits::default()).unwrap();
+        let _deaf = peer.join().unwrap();
+        let (interrupt, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut writer, b"!").unwrap();
+        let message = Message::StatusText(gelato_wire::msg::StatusText {
+            text: "x".repeat(500_000).into(),
+        });
+        // What the system takes at once is not interrupted.
+        let error = (0..1000)
+            .find_map(|_| {
+                connection
+                    .send_unless(&message, Some(std::os::fd::AsFd::as_fd(&interrupt)))
+                    .err()
+            })
+            .unwrap();
+        assert!(error.is_interrupted(), "{error}");
+    });
+}
+
+#[test]
+fn an_interrupt_ends_a_connection_attempt() {
+    // The system accepts, but nobody answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (interrupt, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    std::io::Write::write_all(&mut writer, b"!").unwrap();
+    let error = gelato_net::blocking::Connection::connect_tcp_unless(
+        listener.local_addr().unwrap(),
+        Limits::default(),
+        Some(std::os::fd::AsFd::as_fd(&interrupt)),
+    )
+    .unwrap_err();
+    assert!(error.is_interrupted(), "{error}");
+}
