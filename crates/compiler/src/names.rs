@@ -1,8 +1,9 @@
 //! Which program names are compilers, of which family, and for which language.
 //!
-//! A name is read as `[target-]tool[-version]`, as compilers are installed: `x86_64-linux-gnu-g++-12` is `g++` for that target. Only the six tools
-//! that are known to be C or C++ drivers count; `gcc-ar`, `clang-tidy` or a `winegcc`, which adds options of its own, are other programs. What a
-//! `cc` really is cannot be seen in the name: [`Tool::family`] is `None` then and the caller looks further.
+//! A name is read as `[target-]tool[-version]`, as compilers are installed: `x86_64-linux-gnu-g++-12` is `g++` for that target. Only six tools
+//! are C or C++ drivers for certain; `gcc-ar`, `clang-tidy` or `gcov` are other programs. A name that merely ends in such a word (`armclang`, `winegcc`)
+//! may be a compiler or something that starts one: [`Tool::certain`] is false then and the program itself must be asked. What a `cc` really is
+//! cannot be seen in the name: [`Tool::family`] is `None` and the caller looks further.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -54,7 +55,7 @@ impl Language {
 /// A compiler name taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// `None` for `cc` and `c++`, which may be either.
+    /// `None` for `cc` and `c++`, which may be either, and for uncertain names.
     pub family: Option<Family>,
     /// Whether the driver compiles `.c` files as C++.
     pub cxx: bool,
@@ -62,32 +63,73 @@ pub struct Tool {
     pub target: Vec<u8>,
     /// What stands after the tool, without the dash: `12`; empty if nothing does.
     pub version: Vec<u8>,
+    /// Whether the name alone says that this is a compiler.
+    pub certain: bool,
 }
 
+/// The longest words first: `clang++` ends in `g++`, and `gcc` in `cc`.
 const TOOLS: &[(&[u8], Option<Family>, bool)] = &[
+    (b"clang++", Some(Family::Clang), true),
+    (b"clang", Some(Family::Clang), false),
     (b"gcc", Some(Family::Gcc), false),
     (b"g++", Some(Family::Gcc), true),
-    (b"clang", Some(Family::Clang), false),
-    (b"clang++", Some(Family::Clang), true),
     (b"cc", None, false),
     (b"c++", None, true),
 ];
 
+/// Words that end a name without changing what it is: programs of other systems, and compilers moved aside for a wrapper of the same name.
+const ENDINGS: &[&[u8]] = &[b".exe", b".real", b".br_real", b".orig"];
+
+/// Thread models that MinGW compilers have in their names.
+const THREAD_MODELS: &[&[u8]] = &[b"-posix", b"-win32"];
+
 /// Takes the last component of `program` apart; `None` if it is not the name of a compiler.
 pub fn parse(program: &OsStr) -> Option<Tool> {
-    let name = base_name(program);
-    let (stem, version) = split_version(name);
-    let (target, tool) = match stem.iter().rposition(|&b| b == b'-') {
-        Some(dash) => (stem.get(..dash)?, stem.get(dash + 1..)?),
-        None => (&stem[..0], stem),
-    };
-    let &(_, family, cxx) = TOOLS.iter().find(|(word, _, _)| *word == tool)?;
+    let parts = Parts::of(base_name(program))?;
+    let target = parts.before.strip_suffix(b"-").unwrap_or(parts.before);
     Some(Tool {
-        family,
-        cxx,
-        target: target.to_vec(),
-        version: version.to_vec(),
+        family: parts.certain.then_some(parts.family).flatten(),
+        cxx: parts.cxx,
+        target: if parts.certain { target } else { b"" }.to_vec(),
+        version: parts.version.to_vec(),
+        certain: parts.certain,
     })
+}
+
+/// A name as a row: what stands before the tool, the tool, everything after it.
+struct Parts<'a> {
+    before: &'a [u8],
+    after: &'a [u8],
+    version: &'a [u8],
+    family: Option<Family>,
+    cxx: bool,
+    certain: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn of(name: &'a [u8]) -> Option<Parts<'a>> {
+        let strip = |name: &'a [u8], endings: &[&[u8]]| {
+            let stripped = endings.iter().find_map(|ending| name.strip_suffix(*ending));
+            stripped.unwrap_or(name)
+        };
+        let (stem, version) = split_version(strip(strip(name, ENDINGS), THREAD_MODELS));
+        let (before, family, cxx) = TOOLS
+            .iter()
+            .find_map(|(word, family, cxx)| Some((stem.strip_suffix(*word)?, *family, *cxx)))?;
+        let certain = before.is_empty() || before.ends_with(b"-");
+        // `mpicc` and `tcc` end in `cc`, too: nothing follows from that.
+        if !certain && family.is_none() {
+            return None;
+        }
+        Some(Parts {
+            before,
+            after: name.get(stem.len()..).unwrap_or_default(),
+            version,
+            family,
+            cxx,
+            certain,
+        })
+    }
 }
 
 /// The last component of a program name, as bytes.
@@ -117,37 +159,17 @@ fn split_version(name: &[u8]) -> (&[u8], &[u8]) {
 
 /// The name of the C driver that belongs to a C++ driver, path and version kept: `/usr/bin/g++-12` → `/usr/bin/gcc-12`. Other names stay as they are.
 pub fn c_sibling(program: &OsStr) -> OsString {
-    let Some(tool) = parse(program) else {
+    let Some(parts) = Parts::of(base_name(program)).filter(|parts| parts.cxx) else {
         return program.to_owned();
     };
-    if !tool.cxx {
-        return program.to_owned();
-    }
-    let replacement: &[u8] = match tool.family {
+    let replacement: &[u8] = match parts.family {
         Some(Family::Gcc) => b"gcc",
         Some(Family::Clang) => b"clang",
         None => b"cc",
     };
     let directory = program.as_bytes().len() - base_name(program).len();
-    let mut name = program
-        .as_bytes()
-        .get(..directory)
-        .unwrap_or_default()
-        .to_vec();
-    for (part, dash_before) in [
-        (tool.target.as_slice(), false),
-        (replacement, !tool.target.is_empty()),
-        (tool.version.as_slice(), true),
-    ] {
-        if part.is_empty() {
-            continue;
-        }
-        if dash_before {
-            name.push(b'-');
-        }
-        name.extend_from_slice(part);
-    }
-    OsString::from_vec(name)
+    let directory = program.as_bytes().get(..directory).unwrap_or_default();
+    OsString::from_vec([directory, parts.before, replacement, parts.after].concat())
 }
 
 /// The prefixes under which a toolchain for this compiler may be named by `ICECC_VERSION=file=PREFIX`: the target as we read it, and what stands before
@@ -204,6 +226,16 @@ mod tests {
             ("cc-12", (None, false, "", "12")),
             ("x86_64-linux-gnu-c++", (None, true, "x86_64-linux-gnu", "")),
             ("gcc-4.9", (gcc, false, "", "4.9")),
+            ("gcc-4.9.exe", (gcc, false, "", "4.9")),
+            ("g++.real", (gcc, true, "", "")),
+            (
+                "x86_64-w64-mingw32-gcc-12-posix",
+                (gcc, false, "x86_64-w64-mingw32", "12"),
+            ),
+            (
+                "x86_64-w64-mingw32-g++-win32",
+                (gcc, true, "x86_64-w64-mingw32", ""),
+            ),
         ] {
             let (family, cxx, target, version) = expected;
             assert_eq!(
@@ -215,6 +247,21 @@ mod tests {
     }
 
     #[test]
+    fn names_that_only_end_like_compilers_are_uncertain() {
+        for (name, cxx) in [
+            ("winegcc", false),
+            ("wineg++", true),
+            ("armclang", false),
+            ("recursive_g++", true),
+            ("my_clang++-14", true),
+        ] {
+            let tool = parse(OsStr::new(name)).expect(name);
+            assert_eq!((tool.certain, tool.family, tool.cxx), (false, None, cxx));
+        }
+        assert!(parse(OsStr::new("a-gcc")).is_some_and(|tool| tool.certain));
+    }
+
+    #[test]
     fn other_programs_are_not_compilers() {
         for name in [
             "gcc-ar",
@@ -223,7 +270,15 @@ mod tests {
             "clang-format-14",
             "clang-cl",
             "gccgo",
-            "winegcc",
+            "gcov",
+            "gcc-ranlib-12",
+            "clangd",
+            "clang-cpp-14",
+            "clang-scan-deps",
+            "c++filt",
+            "mpicc",
+            "mpic++",
+            "build-gcc.sh",
             "ccache",
             "distcc",
             "make",
@@ -249,6 +304,12 @@ mod tests {
             ("x86_64-linux-gnu-g++-12", "x86_64-linux-gnu-gcc-12"),
             ("gcc", "gcc"),
             ("make", "make"),
+            ("/o/wineg++", "/o/winegcc"),
+            (
+                "x86_64-w64-mingw32-g++-posix",
+                "x86_64-w64-mingw32-gcc-posix",
+            ),
+            ("g++-4.9.exe", "gcc-4.9.exe"),
         ] {
             assert_eq!(c_sibling(OsStr::new(name)), OsString::from(sibling));
         }
