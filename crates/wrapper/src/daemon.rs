@@ -48,21 +48,27 @@ pub(crate) struct Daemon {
 pub(crate) struct TestSocketFailed(pub(crate) String);
 
 impl Daemon {
-    /// The first daemon that answers; `None` if there is none.
+    /// The first daemon that answers; `None` if there is none, or if a signal arrived.
     pub(crate) fn connect(
         variables: &Variables,
         log: &Log,
+        signals: &Signals,
     ) -> Result<Option<Daemon>, TestSocketFailed> {
         let limits = Limits {
             connect: LOCAL_HANDSHAKE,
             handshake: LOCAL_HANDSHAKE,
             ..Limits::from_environment()
         };
+        let try_socket = |path: &Path| {
+            Connection::connect_unix_unless(path, limits, signals.fd())
+                .map(Daemon::over)
+                .inspect_err(|error| log.debug(format_args!("{error}")))
+        };
         if let Some(path) = &variables.socket {
-            return Ok(try_socket(path, limits, log).ok());
+            return Ok(try_socket(path).ok());
         }
         if let Some(path) = &variables.test_socket {
-            return try_socket(path, limits, log)
+            return try_socket(path)
                 .map(Some)
                 .map_err(|error| TestSocketFailed(error.to_string()));
         }
@@ -76,7 +82,7 @@ impl Daemon {
             home,
         ];
         for path in sockets.into_iter().flatten() {
-            match try_socket(&path, limits, log) {
+            match try_socket(&path) {
                 Ok(daemon) => return Ok(Some(daemon)),
                 Err(NetError::Connect { .. }) => {}
                 // Somebody is there and does not speak: the others would be the same daemon.
@@ -84,7 +90,7 @@ impl Daemon {
             }
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 10245));
-        match Connection::connect_tcp(address, limits) {
+        match Connection::connect_tcp_unless(address, limits, signals.fd()) {
             Ok(connection) => Ok(Some(Daemon::over(connection))),
             Err(error) => {
                 log.debug(format_args!("{error}"));
@@ -249,12 +255,6 @@ impl AsFd for Daemon {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
     }
-}
-
-fn try_socket(path: &Path, limits: Limits, log: &Log) -> Result<Daemon, NetError> {
-    Connection::connect_unix(path, limits)
-        .map(Daemon::over)
-        .inspect_err(|error| log.debug(format_args!("{error}")))
 }
 
 /// Daemons before protocol 41 know only these.

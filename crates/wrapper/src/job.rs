@@ -313,8 +313,10 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
             local::exit_code(code)
         }
         Outcome::Interrupted => {
+            let code = 128 + signals.caught().unwrap_or(2);
+            job.finish(code);
             signals.die_if_caught();
-            local::exit_code(130)
+            local::exit_code(code)
         }
         Outcome::Here(failure) => {
             job.tell(&failure);
@@ -322,7 +324,7 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
             if job.record.place == Place::Remote {
                 job.record.place = Place::FailedOver;
             }
-            let under = match Daemon::connect(job.variables, job.log) {
+            let under = match Daemon::connect(job.variables, job.log, &signals) {
                 Ok(Some(daemon)) => Under::Daemon(daemon),
                 _ => Under::Lock,
             };
@@ -332,7 +334,7 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
 }
 
 fn connect(job: &Job<'_>) -> Result<Option<Daemon>, ExitCode> {
-    Daemon::connect(job.variables, job.log).map_err(|failed| {
+    Daemon::connect(job.variables, job.log, &Signals::default()).map_err(|failed| {
         job.log.error(format_args!(
             "ICECC_TEST_SOCKET leads to no daemon: {}",
             failed.0

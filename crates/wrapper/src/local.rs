@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use gelato_compiler::names;
 use rustix::event::PollFlags;
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::daemon::Daemon;
@@ -33,6 +33,16 @@ enum Slot {
     Daemon(Daemon),
     Lock(CpuLock),
     None,
+}
+
+impl Slot {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Slot::Daemon(daemon) => Some(daemon.as_fd()),
+            Slot::Lock(lock) => Some(lock.file.as_fd()),
+            Slot::None => None,
+        }
+    }
 }
 
 /// What a program that ran here used.
@@ -59,11 +69,20 @@ pub(crate) fn run(job: &mut Job<'_>, under: Under, signals: &Signals) -> ExitCod
     let slot = match take_slot(job, under, signals) {
         Ok(slot) => slot,
         Err(Stop::Interrupted | Stop::Failed(_)) => {
+            if let Some(signal) = signals.caught() {
+                job.finish(128 + signal);
+            }
             signals.die_if_caught();
             Slot::None
         }
     };
     note_start(job);
+    // Through exec, and should we be killed while the compiler runs on: it counts as long as it runs.
+    if !job.custom
+        && let Some(fd) = slot.fd()
+    {
+        let _ = fcntl_setfd(fd, FdFlags::empty());
+    }
     if job.custom || job.variables.build_log.is_some() {
         let code = match supervise(job, signals) {
             Ok((code, usage)) => {
@@ -77,27 +96,21 @@ pub(crate) fn run(job: &mut Job<'_>, under: Under, signals: &Signals) -> ExitCod
         signals.die_if_caught();
         return exit_code(code);
     }
-    let kept = match &slot {
-        Slot::Daemon(daemon) => Some(daemon.as_fd()),
-        Slot::Lock(lock) => Some(lock.file.as_fd()),
-        Slot::None => None,
+    let Ok(error) = signals.unguarded(|| command(job).exec()) else {
+        signals.die_if_caught();
+        return ExitCode::FAILURE;
     };
-    if let Some(fd) = kept {
-        let _ = fcntl_setfd(fd, FdFlags::empty());
-    }
-    signals.die_if_caught();
-    let error = command(job).exec();
     ExitCode::from(cannot_run(job, &error))
 }
 
 fn take_slot(job: &Job<'_>, under: Under, signals: &Signals) -> Result<Slot, Stop> {
-    let lock = || match locks::acquire(job.variables, job.log) {
-        Some(lock) => Slot::Lock(lock),
-        None => Slot::None,
+    let lock = || match locks::acquire(job.variables, job.log, signals)? {
+        Some(lock) => Ok(Slot::Lock(lock)),
+        None => Ok(Slot::None),
     };
     match under {
         Under::Nothing => Ok(Slot::None),
-        Under::Lock => Ok(lock()),
+        Under::Lock => lock(),
         Under::Daemon(mut daemon) => {
             let output = match &job.output {
                 Some(output) => job.working_directory.join(output).into_os_string(),
@@ -109,7 +122,7 @@ fn take_slot(job: &Job<'_>, under: Under, signals: &Signals) -> Result<Slot, Sto
                 Err(Stop::Failed(failure)) => {
                     job.log
                         .warning(format_args!("no slot from the daemon: {}", failure.line()));
-                    Ok(lock())
+                    lock()
                 }
             }
         }
@@ -120,8 +133,21 @@ fn take_slot(job: &Job<'_>, under: Under, signals: &Signals) -> Result<Slot, Sto
 pub(crate) fn supervise(job: &Job<'_>, signals: &Signals) -> io::Result<(i32, Usage)> {
     signals.install();
     let begin = Instant::now();
-    let mut child = command(job).spawn()?;
-    wait_for(&child, signals);
+    let mut command = command(job);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        // No room for one more process: the compiler may have ours.
+        Err(error)
+            if matches!(
+                error.raw_os_error().map(Errno::from_raw_os_error),
+                Some(Errno::AGAIN | Errno::NOMEM)
+            ) =>
+        {
+            return Err(signals.unguarded(|| command.exec()).unwrap_or(error));
+        }
+        Err(error) => return Err(error),
+    };
+    wait_for(&child, signals, !job.custom);
     let mut usage = usage_of(child.id());
     let status = child.wait()?;
     usage.real = begin.elapsed();
@@ -129,7 +155,7 @@ pub(crate) fn supervise(job: &Job<'_>, signals: &Signals) -> io::Result<(i32, Us
 }
 
 /// Until the child has ended; it is not waited for, so that its usage can still be read.
-fn wait_for(child: &Child, signals: &Signals) {
+fn wait_for(child: &Child, signals: &Signals, with_descendants: bool) {
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
         return;
     };
@@ -141,9 +167,37 @@ fn wait_for(child: &Child, signals: &Signals) {
         return;
     }
     if let Some(signal) = signals.caught().and_then(Signal::from_named_raw) {
-        let _ = kill_process(pid, signal);
+        // A driver that ends by a signal leaves the compiler proper running. It hears of it first, or it would complain about its children.
+        let below = if with_descendants {
+            descendants(pid)
+        } else {
+            Vec::new()
+        };
+        for pid in std::iter::once(pid).chain(below) {
+            let _ = kill_process(pid, signal);
+        }
     }
     let _ = waiting::wait(&wanted, None, &Signals::default());
+}
+
+/// The processes below this one, as far as the system lists them.
+fn descendants(root: Pid) -> Vec<Pid> {
+    let mut found = Vec::new();
+    let mut next = Some(root);
+    let mut read = 0;
+    while let Some(pid) = next {
+        let number = pid.as_raw_nonzero();
+        let text = fs::read_to_string(format!("/proc/{number}/task/{number}/children"));
+        let children = text.unwrap_or_default();
+        found.extend(
+            children
+                .split_ascii_whitespace()
+                .filter_map(|pid| Pid::from_raw(pid.parse().ok()?)),
+        );
+        next = found.get(read).copied();
+        read += 1;
+    }
+    found
 }
 
 /// Processor time and page faults of an ended child and its own children.

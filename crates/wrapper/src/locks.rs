@@ -2,17 +2,21 @@
 //!
 //! Each lock is a file in a folder of this user alone; holding it is an flock on an open file, which lasts through exec for as long as somebody has the
 //! descriptor. Any problem with the folder means that we go on without a lock: too many processes at once are better than a failed build.
+//!
+//! How many processors we may use (affinity, control group) costs a dozen system calls, so it is only asked if the first lock is taken already: that one exists
+//! however many there are.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::log::Log;
+use crate::signals::{Interrupted, Signals};
 use crate::variables::Variables;
 
 /// One lock, held until dropped or, if handed on, until the last process that has it ends.
@@ -21,76 +25,107 @@ pub(crate) struct CpuLock {
     pub(crate) file: File,
 }
 
-/// Waits for a free lock. `None` if locks cannot be used here.
-pub(crate) fn acquire(variables: &Variables, log: &Log) -> Option<CpuLock> {
-    match try_acquire(variables) {
-        Ok(lock) => Some(lock),
+/// Waits for a free lock. `None` if locks cannot be used here. A signal that arrives during the wait ends the program: nothing must need cleaning up.
+pub(crate) fn acquire(
+    variables: &Variables,
+    log: &Log,
+    signals: &Signals,
+) -> Result<Option<CpuLock>, Interrupted> {
+    match signals.unguarded(|| try_acquire(variables))? {
+        Ok(lock) => Ok(Some(lock)),
         Err(error) => {
             log.warning(format_args!("working without a lock: {error}"));
-            None
+            Ok(None)
         }
     }
 }
 
 fn try_acquire(variables: &Variables) -> io::Result<CpuLock> {
-    let folder = folder(variables)?;
-    let count = thread::available_parallelism().map_or(1, usize::from);
+    let folder = Folder::of_this_user(variables)?;
+    if let Some(lock) = folder.try_lock(0)? {
+        return Ok(lock);
+    }
+    let count = count();
     let start = std::process::id() as usize % count;
     for index in (0..count).map(|step| (start + step) % count) {
-        let file = open(&folder, index)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(CpuLock { file }),
-            Err(Errno::WOULDBLOCK) => {}
-            Err(errno) => return Err(errno.into()),
+        if let Some(lock) = folder.try_lock(index)? {
+            return Ok(lock);
         }
     }
-    let file = open(&folder, start)?;
-    loop {
-        match flock(&file, FlockOperation::LockExclusive) {
-            Ok(()) => return Ok(CpuLock { file }),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    folder.lock(start)
 }
 
-fn open(folder: &std::path::Path, index: usize) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(folder.join(format!("cpu-{index}")))
+/// The number of locks.
+fn count() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A folder that belongs to this user and nobody else can write to.
-fn folder(variables: &Variables) -> io::Result<PathBuf> {
-    let user = rustix::process::getuid().as_raw();
-    let folder = match &variables.runtime_dir {
-        Some(runtime) if is_ours(runtime, user) => runtime.join("gelato"),
-        _ => PathBuf::from(format!("/tmp/.gelato-{user}")),
-    };
-    match DirBuilder::new().mode(0o700).create(&folder) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(named(&folder, &error)),
+struct Folder(PathBuf);
+
+impl Folder {
+    fn of_this_user(variables: &Variables) -> io::Result<Folder> {
+        let user = rustix::process::getuid().as_raw();
+        let folder = match &variables.runtime_dir {
+            Some(runtime) if is_ours(runtime, user) => runtime.join("gelato"),
+            _ => PathBuf::from(format!("/tmp/.gelato-{user}")),
+        };
+        if is_ours(&folder, user) {
+            return Ok(Folder(folder));
+        }
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(named(&folder, &error)),
+        }
+        if !is_ours(&folder, user) {
+            return Err(io::Error::other(format!(
+                "{} is no folder of this user alone; remove it",
+                folder.display()
+            )));
+        }
+        Ok(Folder(folder))
     }
-    if !is_ours(&folder, user) {
-        return Err(io::Error::other(format!(
-            "{} is no folder of this user alone; remove it",
-            folder.display()
-        )));
+
+    /// `None` if somebody has it.
+    fn try_lock(&self, index: usize) -> io::Result<Option<CpuLock>> {
+        let file = self.open(index)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(CpuLock { file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(named(&self.0, &errno.into())),
+        }
     }
-    Ok(folder)
+
+    fn lock(&self, index: usize) -> io::Result<CpuLock> {
+        let file = self.open(index)?;
+        loop {
+            match flock(&file, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(CpuLock { file }),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(named(&self.0, &errno.into())),
+            }
+        }
+    }
+
+    fn open(&self, index: usize) -> io::Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(self.0.join(format!("cpu-{index}")))
+            .map_err(|error| named(&self.0, &error))
+    }
 }
 
-fn is_ours(folder: &std::path::Path, user: u32) -> bool {
+fn is_ours(folder: &Path, user: u32) -> bool {
     fs::symlink_metadata(folder)
         .is_ok_and(|m| m.is_dir() && m.uid() == user && m.mode() & 0o022 == 0)
 }
 
-fn named(folder: &std::path::Path, error: &io::Error) -> io::Error {
+fn named(folder: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", folder.display()))
 }

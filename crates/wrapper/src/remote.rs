@@ -134,8 +134,9 @@ impl Attempt<'_> {
             } else {
                 return Err(failure.into());
             }
-            match Daemon::connect(job.variables, job.log) {
+            match Daemon::connect(job.variables, job.log, self.signals) {
                 Ok(Some(new)) => daemon = new,
+                _ if self.signals.caught().is_some() => return Err(Stop::Interrupted),
                 _ => {
                     return Err(Failure::here(
                         LocalReason::DaemonFailed,
@@ -369,7 +370,9 @@ impl Attempt<'_> {
         }
         let lock = match self.plan.preprocessing {
             Preprocessing::Already => None,
-            Preprocessing::Merge | Preprocessing::Full => locks::acquire(job.variables, job.log),
+            Preprocessing::Merge | Preprocessing::Full => {
+                locks::acquire(job.variables, job.log, self.signals)?
+            }
         };
         self.signals.install();
         let mut command = Command::new(program);

@@ -1,11 +1,12 @@
-//! INT, TERM and HUP while there is something to clean up.
+//! INT, TERM, HUP and QUIT while there is something to clean up.
 //!
 //! The handlers come from signal-hook: they set a flag and write a byte into a pipe, which every wait of ours includes in its poll. The one who waits returns
 //! [`Interrupted`], destructors remove what must not stay (the preprocessor, temporary files), and at the very end the signal is raised again with its default
 //! action. A second signal ends the program at once. Most runs never get here: they end in exec.
 //!
 //! rustix has no safe way to block signals, which signalfd would need, and a handler written here would need `unsafe`; that is why a crate does it. Signals that
-//! were ignored when we started (nohup) stay ignored.
+//! were ignored when we started (nohup) stay ignored; only SIGCHLD does not, because the end of a child could not be told then. Programs we become or start get
+//! the default action for whatever has a handler here.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -15,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 /// A signal arrived; give up and clean up.
@@ -31,6 +32,8 @@ pub(crate) struct Signals {
 #[derive(Debug)]
 struct Handlers {
     caught: Arc<AtomicUsize>,
+    /// The next signal ends the program at once.
+    at_once: Arc<AtomicBool>,
     pipe: UnixStream,
 }
 
@@ -64,6 +67,18 @@ impl Signals {
         self.handlers.get().map(|handlers| handlers.pipe.as_fd())
     }
 
+    /// Does what cannot be interrupted; meanwhile a signal ends the program at once, so there must be nothing to clean up.
+    pub(crate) fn unguarded<T>(&self, work: impl FnOnce() -> T) -> Result<T, Interrupted> {
+        let Some(handlers) = self.handlers.get() else {
+            return Ok(work());
+        };
+        handlers.at_once.store(true, Ordering::SeqCst);
+        self.check()?;
+        let result = work();
+        handlers.at_once.store(false, Ordering::SeqCst);
+        Ok(result)
+    }
+
     /// Ends the program by the signal that arrived, if one did. Call it when everything is cleaned up.
     pub(crate) fn die_if_caught(&self) {
         if let Some(signal) = self.caught() {
@@ -77,18 +92,26 @@ impl Handlers {
         let (pipe, write_end) = UnixStream::pair()?;
         pipe.set_nonblocking(true)?;
         let caught = Arc::new(AtomicUsize::new(0));
-        let again = Arc::new(AtomicBool::new(false));
+        let at_once = Arc::new(AtomicBool::new(false));
         let ignored = ignored_signals();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            if ignored & (1 << (signal - 1)) != 0 {
+        let is_ignored = |signal: i32| ignored & (1 << (signal - 1)) != 0;
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+            if is_ignored(signal) {
                 continue;
             }
-            flag::register_conditional_default(signal, Arc::clone(&again))?;
-            flag::register(signal, Arc::clone(&again))?;
+            flag::register_conditional_default(signal, Arc::clone(&at_once))?;
+            flag::register(signal, Arc::clone(&at_once))?;
             flag::register_usize(signal, Arc::clone(&caught), signal.unsigned_abs() as usize)?;
             low_level::pipe::register(signal, write_end.try_clone()?)?;
         }
-        Ok(Handlers { caught, pipe })
+        if is_ignored(SIGCHLD) {
+            flag::register(SIGCHLD, Arc::default())?;
+        }
+        Ok(Handlers {
+            caught,
+            at_once,
+            pipe,
+        })
     }
 }
 

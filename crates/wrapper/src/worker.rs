@@ -79,9 +79,9 @@ impl<'a> Worker<'a> {
         signals: &'a Signals,
         log: &'a Log,
     ) -> Result<Worker<'a>, Stop> {
-        let connection = Connection::connect_tcp(address, Limits::from_environment())
+        let limits = Limits::from_environment();
+        let connection = Connection::connect_tcp_unless(address, limits, signals.fd())
             .map_err(|error| worker_lost(&error, 2));
-        // The connection attempt itself cannot be interrupted, but it is short.
         signals.check()?;
         Ok(Worker {
             connection: connection?,
@@ -280,7 +280,7 @@ impl<'a> Worker<'a> {
     /// One message; if the worker has stopped listening, it may have said why.
     fn send(&mut self, message: &Message, number: u32) -> Result<(), Stop> {
         self.signals.check()?;
-        let Err(error) = self.connection.send(message) else {
+        let Err(error) = self.connection.send_unless(message, self.signals.fd()) else {
             return Ok(());
         };
         self.signals.check()?;
