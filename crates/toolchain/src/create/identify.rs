@@ -264,14 +264,14 @@ fn is_elf(path: &Path) -> bool {
         .is_ok_and(|mut file| file.read_exact(&mut magic).is_ok() && magic == *b"\x7fELF")
 }
 
-struct Answer {
+pub(super) struct Answer {
     status: ExitStatus,
-    stdout: Vec<u8>,
+    pub(super) stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
 /// Runs a compiler in the C locale and without the wrappers that could stand before it, for a bounded time.
-fn ask(compiler: &Path, args: &[&str], input: &[u8]) -> Result<Answer, CreateError> {
+pub(super) fn ask(compiler: &Path, args: &[&str], input: &[u8]) -> Result<Answer, CreateError> {
     let failed = |error: io::Error| not_a_compiler(compiler, &format!("it cannot be run: {error}"));
     let (out, out_end) = io::pipe().map_err(failed)?;
     let (err, err_end) = io::pipe().map_err(failed)?;

@@ -1,6 +1,7 @@
-//! Where the loader of this machine finds a library: its cache, or the folders it would look in.
+//! Where the loaders of this machine find a library: their caches, or the folders they would look in.
 //!
-//! Variants for newer processors (`glibc-hwcaps`) are passed over: the archive goes to machines of unknown kind.
+//! A compiler may bring a loader of its own, built for its own folders; that one is asked where it looks. Variants for
+//! newer processors (`glibc-hwcaps`) are passed over: the archive goes to machines of unknown kind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 
 use super::CreateError;
 use super::elf::{self, Abi, Elf};
+use super::identify;
 
 const CACHE_FILE: &str = "/etc/ld.so.cache";
 const CACHE_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
@@ -29,6 +31,22 @@ pub(super) struct Libraries {
     cache: HashMap<Vec<u8>, Vec<PathBuf>>,
     folders: Vec<PathBuf>,
     known: BTreeMap<PathBuf, Option<Rc<Elf>>>,
+    loaders: BTreeMap<PathBuf, Rc<Loader>>,
+    /// The loader of the first program of a kind; libraries by themselves are for it.
+    usual: BTreeMap<Abi, Rc<Loader>>,
+}
+
+/// What a loader does for a library that no list of folders leads to.
+pub(super) struct Loader {
+    /// The folder of the archive in which it looks unasked.
+    pub(super) home: PathBuf,
+    /// Where one that is not the system's own looks on this machine.
+    own: Option<Places>,
+}
+
+struct Places {
+    cache: HashMap<Vec<u8>, Vec<PathBuf>>,
+    folders: Vec<PathBuf>,
 }
 
 impl Libraries {
@@ -43,6 +61,8 @@ impl Libraries {
             cache: parse_cache(&cache).unwrap_or_default(),
             folders,
             known: BTreeMap::new(),
+            loaders: BTreeMap::new(),
+            usual: BTreeMap::new(),
         }
     }
 
@@ -61,44 +81,129 @@ impl Libraries {
         path.is_file() && matches!(self.headers(path), Ok(Some(elf)) if elf.abi == abi)
     }
 
-    /// Looks where the loader looks if a program names no folder of its own.
-    pub(super) fn find(&mut self, name: &OsStr, abi: Abi) -> Option<PathBuf> {
-        let cached = self.cache.get(name.as_bytes()).cloned();
-        let in_folders = self.folders.iter().map(|folder| folder.join(name));
+    /// Looks where a loader looks if a program names no folder of its own.
+    pub(super) fn find(&mut self, name: &OsStr, abi: Abi, loader: &Loader) -> Option<PathBuf> {
+        let (cache, folders) = match &loader.own {
+            Some(places) => (&places.cache, &places.folders),
+            None => (&self.cache, &self.folders),
+        };
+        let cached = cache.get(name.as_bytes()).cloned();
+        let in_folders = folders.iter().map(|folder| folder.join(name));
         let candidates: Vec<PathBuf> = cached.into_iter().flatten().chain(in_folders).collect();
         candidates.into_iter().find(|path| self.fits(path, abi))
     }
 
-    /// The folder in which the loader looks unasked: where the C library is, for the loader could not find it
-    /// otherwise.
-    pub(super) fn home(&mut self, abi: Abi, interpreter: Option<&Path>) -> PathBuf {
-        let loader = interpreter.and_then(Path::file_name).unwrap_or_default();
-        if !loader.as_bytes().starts_with(b"ld-musl") {
+    /// The loader that brings a program or library to life.
+    pub(super) fn loader(&mut self, elf: &Elf) -> Result<Rc<Loader>, CreateError> {
+        let Some(interpreter) = &elf.interpreter else {
+            return Ok(match self.usual.get(&elf.abi) {
+                Some(loader) => Rc::clone(loader),
+                None => Rc::new(self.system_loader(elf.abi, None)),
+            });
+        };
+        let loader = match self.loaders.get(interpreter) {
+            Some(loader) => Rc::clone(loader),
+            None => Rc::new(self.look_at_loader(interpreter, elf.abi)?),
+        };
+        self.loaders.insert(interpreter.clone(), Rc::clone(&loader));
+        self.usual
+            .entry(elf.abi)
+            .or_insert_with(|| Rc::clone(&loader));
+        Ok(loader)
+    }
+
+    fn look_at_loader(&mut self, interpreter: &Path, abi: Abi) -> Result<Loader, CreateError> {
+        let system = self.system_loader(abi, Some(interpreter));
+        let folder = interpreter.parent().unwrap_or(Path::new("/"));
+        if USUAL_FOLDERS.iter().any(|usual| folder == Path::new(usual)) || is_musl(interpreter) {
+            return Ok(system);
+        }
+        let mut folders = unasked_folders(&identify::ask(interpreter, &["--help"], b"")?.stdout);
+        if folders.contains(&system.home) {
+            // A copy of the system's.
+            return Ok(system);
+        }
+        if folders.is_empty() {
+            // One too old to tell; C libraries are built to lie beside their loader.
+            folders.push(folder.to_owned());
+        }
+        let with_c_library = folders
+            .iter()
+            .find(|folder| folder.join("libc.so.6").exists())
+            .or(folders.first());
+        let home = with_c_library.cloned().unwrap_or(system.home);
+        let cache = fs::read(folder.join("../etc/ld.so.cache")).unwrap_or_default();
+        Ok(Loader {
+            home,
+            own: Some(Places {
+                cache: parse_cache(&cache).unwrap_or_default(),
+                folders,
+            }),
+        })
+    }
+
+    /// Looks unasked where the C library is, for it could not find that otherwise.
+    fn system_loader(&mut self, abi: Abi, interpreter: Option<&Path>) -> Loader {
+        let mut loader = Loader {
+            home: PathBuf::from("/lib"),
+            own: None,
+        };
+        if !interpreter.is_some_and(is_musl) {
             for name in ["libc.so.6", "libc.so.7", "libc.so.6.1"] {
-                let found = self.find(OsStr::new(name), abi);
+                let found = self.find(OsStr::new(name), abi, &loader);
                 if let Some(folder) = found.as_deref().and_then(Path::parent) {
-                    return folder.to_owned();
+                    loader.home = folder.to_owned();
+                    break;
                 }
             }
         }
-        PathBuf::from("/lib")
+        loader
     }
 }
 
-/// The folders a `DT_RPATH` or `DT_RUNPATH` means, for a file in folder `origin`.
-pub(super) fn expand(list: &[u8], origin: &Path) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
+fn is_musl(interpreter: &Path) -> bool {
+    let name = interpreter.file_name().unwrap_or_default();
+    name.as_bytes().starts_with(b"ld-musl")
+}
+
+/// The folders a loader says it looks in, for glibc since 2.33.
+fn unasked_folders(help: &[u8]) -> Vec<PathBuf> {
+    help.split(|&byte| byte == b'\n')
+        .filter_map(|line| line.strip_suffix(b" (system search path)"))
+        .map(|folder| PathBuf::from(OsStr::from_bytes(folder.trim_ascii_start())))
+        .filter(|folder| folder.is_absolute())
+        .collect()
+}
+
+/// A folder of a search list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// On this machine.
+    pub(super) here: PathBuf,
+    /// In the archive.
+    pub(super) there: PathBuf,
+    /// Whether it is given relative to the file that has the list.
+    pub(super) by_origin: bool,
+}
+
+/// The folders a `DT_RPATH` or `DT_RUNPATH` means, for a file in folder `here` that comes to lie in folder `there`.
+pub(super) fn expand(list: &[u8], here: &Path, there: &Path) -> Vec<Listed> {
+    let mut folders: Vec<Listed> = Vec::new();
     for entry in list.split(|&byte| byte == b':') {
-        let entry = replace(
-            entry,
-            &[b"$ORIGIN", b"${ORIGIN}"],
-            origin.as_os_str().as_bytes(),
-        );
         for lib in ["lib64", "lib"] {
-            let folder = replace(&entry, &[b"$LIB", b"${LIB}"], lib.as_bytes());
-            let folder = PathBuf::from(OsStr::from_bytes(&folder));
-            if folder.is_absolute() && !folders.contains(&folder) {
-                folders.push(folder);
+            let entry = replace(entry, &[b"$LIB", b"${LIB}"], lib.as_bytes());
+            let at = |origin: &Path| {
+                let origin = origin.as_os_str().as_bytes();
+                let folder = replace(&entry, &[b"$ORIGIN", b"${ORIGIN}"], origin);
+                PathBuf::from(OsStr::from_bytes(&folder))
+            };
+            let listed = Listed {
+                here: at(here),
+                there: normalise(&at(there)),
+                by_origin: at(here).as_os_str().as_bytes() != entry,
+            };
+            if listed.here.is_absolute() && !folders.contains(&listed) {
+                folders.push(listed);
             }
         }
     }
@@ -223,22 +328,45 @@ mod tests {
     #[test]
     fn search_lists_are_expanded_for_a_place() {
         let origin = Path::new("/opt/x/bin");
-        let folders = |list: &str| expand(list.as_bytes(), origin);
-        assert_eq!(folders("/a:/b"), [Path::new("/a"), Path::new("/b")]);
+        let listed = |list: &str| expand(list.as_bytes(), origin, Path::new("/usr/bin"));
+        let here = |list: &str| -> Vec<PathBuf> {
+            let listed = listed(list).into_iter();
+            listed.map(|listed| listed.here).collect()
+        };
+        assert_eq!(here("/a:/b"), [Path::new("/a"), Path::new("/b")]);
         assert_eq!(
-            folders("$ORIGIN/../lib::relative"),
+            here("$ORIGIN/../lib::relative"),
             [Path::new("/opt/x/bin/../lib")]
         );
-        assert_eq!(folders("${ORIGIN}"), [origin]);
+        assert_eq!(here("${ORIGIN}"), [origin]);
         assert_eq!(
-            folders("/p/$LIB"),
+            here("/p/$LIB"),
             [Path::new("/p/lib64"), Path::new("/p/lib")]
         );
+        // Two that are one in the archive are two here.
+        let both = listed("$ORIGIN/../lib:/usr/lib");
+        assert_eq!(both.len(), 2);
+        assert!(
+            both.iter()
+                .all(|listed| listed.there == Path::new("/usr/lib"))
+        );
+        assert_eq!((both[0].by_origin, both[1].by_origin), (true, false));
         assert_eq!(
             normalise(Path::new("/opt/x/bin/../lib/./y")),
             Path::new("/opt/x/lib/y")
         );
         assert_eq!(normalise(Path::new("/../../a")), Path::new("/a"));
+    }
+
+    #[test]
+    fn loaders_say_where_they_look() {
+        let help = "Usage: ld.so\n\nShared library search path:\n  (libraries located via /c)\n  \
+            /opt/x/lib (system search path)\n  /opt/x/my lib (system search path)\n  /l (LD_LIBRARY_PATH)\n";
+        assert_eq!(
+            unasked_folders(help.as_bytes()),
+            [Path::new("/opt/x/lib"), Path::new("/opt/x/my lib")]
+        );
+        assert!(unasked_folders(b"musl libc\nVersion 1\n").is_empty());
     }
 
     #[test]

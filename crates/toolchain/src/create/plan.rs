@@ -1,11 +1,12 @@
 //! Which file goes where in the archive, and proof that the loader will find every library again.
 //!
-//! Programs move to `/usr/bin`, so a library found by a program's own search list is placed where that list leads from
-//! there; all others go to the folder the loader looks in unasked. In the end each library is looked for once more,
-//! within the plan, as the loader in the chroot will. So no loader cache is needed, which would depend on the
-//! machine that made it.
+//! Programs move to `/usr/bin`, so a library found by a search list is placed where that list leads from there; all
+//! others go to the folder the loader looks in unasked. A list relative to a *program* is no help in a chroot without
+//! `/proc`, as Icecream's are: the loader does not know then where the program lies. What such a list leads to goes to the
+//! loader's folder too. In the end each library is looked for once more, within the plan, as the loader in the chroot
+//! will, with and without `/proc`. So no loader cache is needed, which would depend on the machine that made it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use super::CreateError;
 use super::elf::Elf;
 use super::identify::{Compilers, Driver};
-use super::libraries::{Libraries, expand, normalise};
+use super::libraries::{Libraries, Loader, expand, normalise};
 
 /// Bytes of a configuration file that are searched for others it includes.
 const LARGEST_CONFIGURATION: u64 = 1 << 20;
@@ -46,22 +47,43 @@ pub(super) struct Plan {
 /// One program or library, on its way into the plan.
 #[derive(Clone)]
 struct Object {
+    elf: Rc<Elf>,
     /// As the loader finds it on this machine.
     here: PathBuf,
     /// In the archive.
     there: PathBuf,
-    elf: Rc<Elf>,
-    /// The `DT_RPATH`s of those that load it, nearest first, each with its folders here and there.
-    inherited: Vec<(Vec<u8>, PathBuf, PathBuf)>,
-    home: PathBuf,
+    is_program: bool,
+    /// The `DT_RPATH`s of those that load it, nearest first.
+    inherited: Vec<SearchList>,
+}
+
+/// One program, or library by itself, with all it loads.
+struct Scope {
+    loader: Rc<Loader>,
+    is_plugin: bool,
+}
+
+/// A list of folders with the file that has it.
+#[derive(Clone)]
+struct SearchList {
+    folders: Vec<u8>,
+    here: PathBuf,
+    there: PathBuf,
+    is_programs: bool,
 }
 
 /// A library that somebody needs, with the folders in the archive where it will be looked for.
 struct Use {
     needed_by: PathBuf,
     library: OsString,
-    folders: Vec<PathBuf>,
+    folders: Vec<Searched>,
     source: PathBuf,
+}
+
+struct Searched {
+    folder: PathBuf,
+    /// Whether the loader finds its way there without `/proc`.
+    is_certain: bool,
 }
 
 impl Plan {
@@ -114,11 +136,15 @@ impl Plan {
     /// Looks for every library again, in the plan.
     pub(super) fn finish(mut self) -> Result<Finished, CreateError> {
         for needed in &self.uses {
-            let first = needed
-                .folders
-                .iter()
-                .find_map(|folder| self.items.get(folder.join(&needed.library).as_os_str()));
-            if first != Some(&Some(needed.source.clone())) {
+            let leads_right = |has_proc: bool| {
+                let folders = needed.folders.iter();
+                let first = folders
+                    .filter(|searched| has_proc || searched.is_certain)
+                    .map(|searched| searched.folder.join(&needed.library))
+                    .find_map(|path| self.items.get(path.as_os_str()));
+                first == Some(&Some(needed.source.clone()))
+            };
+            if !(leads_right(true) && leads_right(false)) {
                 return Err(CreateError::Unplaceable {
                     library: needed.library.to_string_lossy().into_owned(),
                     needed_by: needed.needed_by.clone(),
@@ -234,18 +260,25 @@ impl Plan {
             self.loaders.extend(loader.file_name().map(OsStr::to_owned));
             self.place(&normalise(loader), loader)?;
         }
-        let home = self.libraries.home(elf.abi, elf.interpreter.as_deref());
+        let scope = Scope {
+            loader: self.libraries.loader(&elf)?,
+            is_plugin: elf.interpreter.is_none(),
+        };
+        let mut loaded: HashSet<OsString> = HashSet::new();
         let mut todo = VecDeque::from([Object {
+            is_program: !scope.is_plugin,
+            elf,
             here: real,
             there: there.to_owned(),
-            elf,
             inherited: Vec::new(),
-            home,
         }]);
         while let Some(object) = todo.pop_front() {
             for name in &object.elf.needed {
                 let name = OsString::from_vec(name.clone());
-                if let Some(library) = self.add_library(&object, &name)? {
+                // The loader takes what it has by that name, wherever it would look now.
+                if loaded.insert(name.clone())
+                    && let Some(library) = self.add_library(&object, &name, &scope)?
+                {
                     todo.push_back(library);
                 }
             }
@@ -253,54 +286,64 @@ impl Plan {
         Ok(())
     }
 
-    /// Places one library; the result is what its own needs have to be followed for, `None` if that was done.
-    fn add_library(&mut self, user: &Object, name: &OsStr) -> Result<Option<Object>, CreateError> {
+    /// Places one library; the result is what its own needs have to be followed for.
+    fn add_library(
+        &mut self,
+        user: &Object,
+        name: &OsStr,
+        scope: &Scope,
+    ) -> Result<Option<Object>, CreateError> {
         let is_loader = self.loaders.contains(name);
         if is_loader || is_musl_itself(user, name) {
             return Ok(None);
         }
-        let mut lists = vec![(
-            user.elf.rpath.clone(),
-            folder_of(&user.here),
-            folder_of(&user.there),
-        )];
-        lists.extend(user.inherited.iter().cloned());
-        let inherited = lists.clone();
-        lists.push((
-            user.elf.runpath.clone(),
-            folder_of(&user.here),
-            folder_of(&user.there),
-        ));
+        let own = |folders: &Vec<u8>| SearchList {
+            folders: folders.clone(),
+            here: folder_of(&user.here),
+            there: folder_of(&user.there),
+            is_programs: user.is_program,
+        };
+        let mut inherited = vec![own(&user.elf.rpath)];
+        inherited.extend(user.inherited.iter().cloned());
+        let mut lists = inherited.clone();
+        lists.push(own(&user.elf.runpath));
+
         let mut folders = Vec::new();
         let mut found = None;
-        for (list, origin_here, origin_there) in &lists {
-            let here = expand(list, origin_here);
-            let there = expand(list, origin_there);
-            for (here, there) in here.into_iter().zip(there) {
-                let there = normalise(&there);
-                folders.push(there.clone());
-                let candidate = here.join(name);
+        for list in &lists {
+            for listed in expand(&list.folders, &list.here, &list.there) {
+                let candidate = listed.here.join(name);
+                let is_certain = !(listed.by_origin && list.is_programs);
                 if found.is_none() && self.libraries.fits(&candidate, user.elf.abi) {
-                    found = Some((candidate, there));
+                    let folder = if is_certain {
+                        &listed.there
+                    } else {
+                        &scope.loader.home
+                    };
+                    found = Some((candidate, folder.clone()));
                 }
+                folders.push(Searched {
+                    folder: listed.there,
+                    is_certain,
+                });
             }
         }
-        folders.push(user.home.clone());
+        folders.push(Searched {
+            folder: scope.loader.home.clone(),
+            is_certain: true,
+        });
         let (here, folder) = match found {
             Some(found) => found,
-            None => {
-                let here = self.libraries.find(name, user.elf.abi);
-                let here = here.ok_or_else(|| CreateError::NoLibrary {
-                    library: name.to_string_lossy().into_owned(),
-                    needed_by: user.here.clone(),
-                })?;
-                (here, user.home.clone())
-            }
+            None => (
+                self.find_unasked(user, name, scope)?,
+                scope.loader.home.clone(),
+            ),
         };
         let source = resolve(&here)?;
         let present = folders
             .iter()
-            .map(|folder| folder.join(name))
+            .filter(|searched| searched.is_certain)
+            .map(|searched| searched.folder.join(name))
             .find(|path| self.items.get(path.as_os_str()) == Some(&Some(source.clone())));
         self.uses.push(Use {
             needed_by: user.here.clone(),
@@ -308,18 +351,44 @@ impl Plan {
             folders,
             source,
         });
-        let there = folder.join(name);
-        if present.is_some() || !self.place(&there, &here)? {
-            return Ok(None);
-        }
+        let there = match present {
+            Some(path) => path,
+            None => {
+                let path = folder.join(name);
+                self.place(&path, &here)?;
+                path
+            }
+        };
         let elf = self.libraries.headers(&here)?;
         Ok(elf.map(|elf| Object {
+            elf,
             here,
             there,
-            elf,
+            is_program: false,
             inherited,
-            home: user.home.clone(),
         }))
+    }
+
+    /// A library that no list leads to.
+    fn find_unasked(
+        &mut self,
+        user: &Object,
+        name: &OsStr,
+        scope: &Scope,
+    ) -> Result<PathBuf, CreateError> {
+        // A plugin gets what the compiler has loaded before it.
+        let planned = self.items.get(scope.loader.home.join(name).as_os_str());
+        if let Some(Some(planned)) = planned.cloned()
+            && scope.is_plugin
+            && self.libraries.fits(&planned, user.elf.abi)
+        {
+            return Ok(planned);
+        }
+        let found = self.libraries.find(name, user.elf.abi, &scope.loader);
+        found.ok_or_else(|| CreateError::NoLibrary {
+            library: name.to_string_lossy().into_owned(),
+            needed_by: user.here.clone(),
+        })
     }
 
     /// Notes one file. `false` if it was noted before.
@@ -426,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_move_with_the_program_that_names_their_folder() {
+    fn libraries_are_where_a_loader_without_proc_finds_them() {
         if !Path::new("/usr/bin/gcc").exists() {
             eprintln!("skipped: gcc is not installed");
             return;
@@ -436,18 +505,24 @@ mod tests {
         let mut plan = Plan::new();
         plan.add("/usr/bin/program".as_ref(), &program).unwrap();
         let items = plan.finish().unwrap().items;
+        let libc = items
+            .keys()
+            .find(|path| path.as_bytes().ends_with(b"/libc.so.6"));
+        let home = folder_of(Path::new(libc.unwrap()));
         for path in [
-            "/usr/bin/program",
-            "/usr/lib/libfoo.so",
-            "/usr/lib/sub/libbar.so",
+            "/usr/bin/program".into(),
+            // The program's list is relative to it, the library's to the library.
+            home.join("libfoo.so"),
+            home.join("sub/libbar.so"),
         ] {
-            assert!(items.contains_key(OsStr::new(path)), "{path}: {items:?}");
+            assert!(items.contains_key(path.as_os_str()), "{path:?}: {items:?}");
         }
-        // At its own place everything stays at its own place.
+        // A library by itself, and what it needs, at its own place.
         let mut plan = Plan::new();
-        plan.add_extra_file(&program).unwrap();
+        plan.add_extra_file(&folder.path().join("lib/libfoo.so"))
+            .unwrap();
         let items = plan.finish().unwrap().items;
-        for path in ["bin/program", "lib/libfoo.so", "lib/sub/libbar.so"] {
+        for path in ["lib/libfoo.so", "lib/sub/libbar.so"] {
             let path = folder.path().join(path);
             assert!(items.contains_key(path.as_os_str()), "{path:?}: {items:?}");
         }

@@ -83,7 +83,13 @@ impl Root {
 
     /// Compiles in the chroot and with the local compiler, and compares the objects.
     fn compiles_like(&self, local: &Path, language: &str, input: &str) {
-        let remote = Path::new("/usr/bin").join(local.file_name().unwrap());
+        // As workers call it.
+        let name = local.to_string_lossy();
+        let remote = match () {
+            () if name.contains("clang") => "/usr/bin/clang",
+            () if name.contains("++") => "/usr/bin/g++",
+            () => "/usr/bin/gcc",
+        };
         let mut args = vec!["-x", language, "-O2", "-g", "-c", "-"];
         if !local.to_string_lossy().contains("clang") {
             args.push("-fpreprocessed");
@@ -100,7 +106,7 @@ impl Root {
         let here = feed(&mut command, input);
         assert!(here.status.success(), "{here:?}");
         args.extend(["-o", "/tmp/x.o"]);
-        let Some(there) = self.run(remote.to_str().unwrap(), &args, input) else {
+        let Some(there) = self.run(remote, &args, input) else {
             return;
         };
         assert!(there.status.success(), "{there:?}");
@@ -153,6 +159,93 @@ fn gcc_runs_in_a_chroot_and_writes_the_same_objects() {
             archive.name
         );
     }
+}
+
+#[test]
+fn cross_compilers_bring_their_own_parts() {
+    for target in ["arm-linux-gnueabihf", "x86_64-w64-mingw32"] {
+        let Some(gcc) = installed(&format!("{target}-gcc")) else {
+            continue;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let archive = create(&request(&gcc), folder.path()).unwrap();
+        let root = Root::of(&archive, folder.path());
+        root.passes_its_checks();
+        root.compiles_like(&gcc, "c", SOURCE);
+        if let Some(gxx) = installed(&format!("{target}-g++")) {
+            root.compiles_like(&gxx, "c++", CXX_SOURCE);
+        }
+    }
+}
+
+/// A prefix with a loader of its own and libraries that its programs find relative to themselves.
+#[test]
+fn a_relocated_compiler_with_its_own_loader_runs_where_there_is_no_proc() {
+    let Some(gcc) = installed("gcc") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = folder.path().join("my prefix");
+    let driver = identify::Compilers::identify(std::slice::from_ref(&gcc)).unwrap();
+    let driver = driver.gcc.unwrap();
+    let cc1 = driver.program("cc1").unwrap().unwrap();
+    let parts = prefix.join(cc1.parent().unwrap().strip_prefix("/usr").unwrap());
+    let tools = prefix.join(parts.parent().unwrap().file_name().unwrap());
+    for path in ["bin", "lib"].map(|name| prefix.join(name)) {
+        fs::create_dir_all(path).unwrap();
+    }
+    fs::create_dir_all(&parts).unwrap();
+    fs::create_dir_all(tools.join("bin")).unwrap();
+    fs::copy(&driver.real, prefix.join("bin/gcc")).unwrap();
+    fs::copy(&cc1, parts.join("cc1")).unwrap();
+
+    let mut libraries = libraries::Libraries::new();
+    let loader = libraries.headers(&gcc).unwrap().unwrap();
+    let loader = loader.interpreter.clone().unwrap();
+    let own_loader = prefix.join("lib/ld.so");
+    fs::copy(&loader, &own_loader).unwrap();
+    let build = |args: &[&str]| {
+        let mut command = Command::new(&gcc);
+        let status = command.current_dir(&prefix).args(args).status().unwrap();
+        assert!(status.success());
+    };
+    let text = prefix.join("x.c");
+    fs::write(&text, "int version(void) { return 0; }").unwrap();
+    build(&[
+        "-shared",
+        "-fPIC",
+        "x.c",
+        "-o",
+        "lib/libown.so",
+        "-Wl,-soname,libown.so",
+    ]);
+    fs::write(
+        &text,
+        "int version(void); int main(void) { return version(); }",
+    )
+    .unwrap();
+    let option = format!("-Wl,-dynamic-linker,{}", own_loader.display());
+    let assembler = tools.join("bin/as");
+    build(&[
+        "x.c",
+        "lib/libown.so",
+        &option,
+        "-Wl,-rpath,$ORIGIN/../../lib",
+        "-o",
+        assembler.to_str().unwrap(),
+    ]);
+
+    let archive = create(&request(&prefix.join("bin/gcc")), folder.path()).unwrap();
+    assert!(has(&archive, own_loader.to_str().unwrap()));
+    let packed = |path: &str| {
+        let mut files = archive.files.iter();
+        files
+            .find(|file| file.path == Path::new(path))
+            .unwrap()
+            .source
+            .clone()
+    };
+    assert_eq!(packed("/usr/bin/as"), assembler.canonicalize().ok());
+    let root = Root::of(&archive, folder.path());
+    root.passes_its_checks();
 }
 
 #[test]
@@ -285,7 +378,8 @@ fn extra_files_come_with_their_libraries_whatever_their_mode() {
         .headers(&std::env::current_exe().unwrap())
         .unwrap()
         .unwrap();
-    let Some(library) = libraries.find("libstdc++.so.6".as_ref(), own.abi) else {
+    let loader = libraries.loader(&own).unwrap();
+    let Some(library) = libraries.find("libstdc++.so.6".as_ref(), own.abi, &loader) else {
         eprintln!("skipped: no libstdc++");
         return;
     };
