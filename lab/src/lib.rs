@@ -11,6 +11,7 @@
 //! | [`programs`] | where the programs of each flavour come from |
 //! | [`build`] | compiling through a cluster and beside it, and comparing |
 //! | [`record`] | which job ran where |
+//! | [`corpus`] | real command lines, bare and through a cluster, with everything compared |
 //! | [`control`] | the scheduler's text port |
 //! | [`sources`] | projects to compile that nobody here wrote |
 //! | [`log`], [`proc`], [`wait`] | log files, processes, deadlines |
@@ -18,6 +19,7 @@
 pub mod build;
 pub mod cluster;
 pub mod control;
+pub mod corpus;
 pub mod daemon;
 mod guard;
 pub mod host;

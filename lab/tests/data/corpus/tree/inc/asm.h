@@ -1,0 +1,2 @@
+#define VALUE 7
+#define MOVE(to, what) mov $what, to

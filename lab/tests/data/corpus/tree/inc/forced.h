@@ -1,0 +1,1 @@
+#define FORCED(x) ((x) + 40)

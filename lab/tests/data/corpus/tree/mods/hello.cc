@@ -1,0 +1,2 @@
+export module hello;
+export int greet(int x) { return x + 1; }

@@ -1,0 +1,1 @@
+static inline int tiny(int x) { return x * 2; }

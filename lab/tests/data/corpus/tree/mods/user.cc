@@ -1,0 +1,2 @@
+import hello;
+int main() { return greet(-1); }

@@ -1,0 +1,2 @@
+#include "tiny.h"
+int f(int x) { return tiny(x); }

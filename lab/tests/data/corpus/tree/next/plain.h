@@ -1,0 +1,2 @@
+#define NEXT_FIRST 1
+#include_next <plain.h>

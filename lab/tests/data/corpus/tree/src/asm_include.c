@@ -1,0 +1,2 @@
+__asm__(".include \"inc/macros.inc\"\n");
+int f(void) { __asm__ volatile("RETURN 6"); return 1; }

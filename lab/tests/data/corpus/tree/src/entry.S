@@ -1,0 +1,7 @@
+#include "asm.h"
+    .text
+    .globl entry
+entry:
+    MOVE(%eax, VALUE)
+    ret
+    .section .note.GNU-stack,"",@progbits

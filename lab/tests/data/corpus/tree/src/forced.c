@@ -1,0 +1,1 @@
+int forced(int x) { return FORCED(x) + area((point){x, 1}); }

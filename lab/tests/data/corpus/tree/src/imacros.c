@@ -1,0 +1,1 @@
+int m = ONLY_MACROS;

@@ -1,0 +1,3 @@
+__asm__(".section .rodata\n.globl blob\nblob: .incbin \"lists/blob.bin\"\n.previous\n");
+extern const char blob[];
+char first(void) { return blob[0]; }

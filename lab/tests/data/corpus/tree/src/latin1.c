@@ -1,0 +1,2 @@
+int charset = 1; const char *s = "gr\xfc\xdfe";
+const char *t = "umlaut ü";

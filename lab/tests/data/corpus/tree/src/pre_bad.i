@@ -1,0 +1,2 @@
+#include "plain.h"
+int bad = __DATE_;

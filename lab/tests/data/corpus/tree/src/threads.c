@@ -1,0 +1,3 @@
+_Thread_local int tls;
+int bump(void) { return ++tls; }
+unsigned index_of(unsigned i, const int *a) { return a[i & 3]; }

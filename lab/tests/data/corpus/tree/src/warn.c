@@ -1,0 +1,20 @@
+#include <string.h>
+#include "warn.h"
+#define NEVER_USED 7
+#define COMPARE(a, b) ((a) == (b))
+
+static int never(void) { return 1; }
+
+int f(int x, unsigned u)
+{
+    int y;
+    switch (x) {
+    case 1: x++;
+    case 2: x--;
+    }
+    ASSIGN(x, 3);
+    EMPTY_BODY(x)
+    if (COMPARE(x, u)) return in_header(x, u);
+    char *p = CAST(u);
+    return x + (p != 0);
+}

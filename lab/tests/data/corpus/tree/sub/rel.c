@@ -1,0 +1,3 @@
+#include "../inc/plain.h"
+#include "deep/near.h"
+int rel(void) { return NEAR + TWICE(2); }
