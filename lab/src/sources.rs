@@ -11,9 +11,17 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::FlockOperation;
 
 /// Source packages the tests compile.
-pub const PACKAGES: [&str; 3] = ["lua5.4", "fmtlib", "googletest"];
+pub const PACKAGES: [&str; 6] = [
+    "lua5.4",
+    "fmtlib",
+    "googletest",
+    "zlib",
+    "libyaml",
+    "tinyxml2",
+];
 
-/// The unpacked source of `package`, fetched if it is not there yet.
+/// The unpacked source of `package`, fetched if it is not there yet, and then the others with it: reading the lists takes
+/// longer than the packages.
 ///
 /// # Errors
 /// No package manager, no network, no such package.
@@ -31,17 +39,27 @@ pub fn fetch(package: &str) -> Result<PathBuf> {
         .tempdir_in(&cache)?;
     let apt = Apt::new(work.path())?;
     apt.run(&["update"])?;
+    get(&apt, &cache, package)?;
+    for other in PACKAGES {
+        if !cache.join(other).is_dir() {
+            // Whoever wants it will try again and say why it cannot be had.
+            let _ = get(&apt, &cache, other);
+        }
+    }
+    Ok(done)
+}
+
+/// Downloads `package` and unpacks its archive into the cache.
+fn get(apt: &Apt, cache: &Path, package: &str) -> Result<()> {
+    let before = apt.archives()?;
     apt.run(&["source", "--download-only", package])?;
-    let unpacked = work.path().join("unpacked");
-    fs::create_dir(&unpacked)?;
-    let archive = fs::read_dir(work.path())?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().contains(".orig.tar."))
-        })
+    let archive = apt
+        .archives()?
+        .into_iter()
+        .find(|path| !before.contains(path))
         .with_context(|| format!("source package {package} without a source archive"))?;
+    let unpacked = apt.folder.join(format!("unpacked-{package}"));
+    fs::create_dir(&unpacked)?;
     let mut tar = Command::new("tar");
     tar.args([
         "--extract",
@@ -53,8 +71,8 @@ pub fn fetch(package: &str) -> Result<PathBuf> {
     .arg("-C")
     .arg(&unpacked);
     run(&mut tar)?;
-    fs::rename(&unpacked, &done)?;
-    Ok(done)
+    fs::rename(&unpacked, cache.join(package))?;
+    Ok(())
 }
 
 /// A copy of `from` at `to`.
@@ -117,6 +135,21 @@ impl Apt {
         Ok(Apt {
             folder: folder.to_owned(),
         })
+    }
+
+    /// The archives of upstream sources downloaded so far.
+    fn archives(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().contains(".orig.tar."))
+            {
+                found.push(path);
+            }
+        }
+        Ok(found)
     }
 
     fn run(&self, words: &[&str]) -> Result<()> {
