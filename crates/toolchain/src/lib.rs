@@ -13,6 +13,8 @@ pub mod names;
 #[cfg(feature = "archives")]
 mod compression;
 #[cfg(feature = "archives")]
+mod content;
+#[cfg(feature = "archives")]
 pub mod create;
 #[cfg(feature = "archives")]
 pub mod native;

@@ -15,6 +15,12 @@ pub const ARCHIVE_SUFFIXES: [&str; 6] =
 /// Longest name accepted from a peer, in bytes: leaves room for our own additions within a file name.
 pub const MAX_NAME: usize = 240;
 
+/// How the names of toolchains begin that say their content; see [`is_content_name`].
+pub const CONTENT_PREFIX: &str = "gelato-";
+
+/// Hexadecimal digits after [`CONTENT_PREFIX`].
+const CONTENT_DIGITS: usize = 40;
+
 /// Icecream takes nothing smaller for an archive.
 const MIN_ARCHIVE_BYTES: u64 = 500;
 
@@ -64,6 +70,18 @@ pub fn is_safe_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b'/')
+}
+
+/// Whether a name says what the toolchain holds, so that its receiver can verify it: [`CONTENT_PREFIX`] and 40 lowercase
+/// hexadecimal digits. All archives we make have such a name.
+#[must_use]
+pub fn is_content_name(name: &str) -> bool {
+    name.strip_prefix(CONTENT_PREFIX).is_some_and(|digits| {
+        digits.len() == CONTENT_DIGITS
+            && digits
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// Whether a platform's name may become a file name here: as [`is_safe_name`]. An empty platform, by which old peers

@@ -43,7 +43,7 @@ pub struct Request {
 pub struct Archive {
     /// Where it is: `<out_dir>/<name>.tar[.<suffix>]`.
     pub path: PathBuf,
-    /// The toolchain's name, a digest of the names, kinds and contents of the files.
+    /// The toolchain's name, a digest of the paths, kinds and contents of the files.
     pub name: String,
     /// What is in it, sorted by path.
     pub files: Vec<PackedFile>,
@@ -73,6 +73,8 @@ pub struct Stamp {
     pub size: u64,
     /// Time of the last change of the content, seconds and nanoseconds since 1970.
     pub modified: (i64, i64),
+    /// Time of the last change of anything, mode included, seconds and nanoseconds since 1970.
+    pub changed: (i64, i64),
     /// Device and inode.
     pub inode: (u64, u64),
 }
@@ -85,6 +87,7 @@ impl Stamp {
         Self {
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
             inode: (metadata.dev(), metadata.ino()),
         }
     }

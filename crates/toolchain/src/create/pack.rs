@@ -7,17 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use md5::{Digest, Md5};
-
 use super::plan::Items;
 use super::{CreateError, PackedFile, Stamp};
 use crate::Compression;
 use crate::compression::Encoder;
+use crate::content::{Content, FileDigest, FileDigester};
 
-/// Writes the archive and returns its path, name and list of files.
-///
-/// The name is the MD5, in hexadecimal, of one line per file, sorted by path bytes: MD5 of the content, blank, mode as
-/// three octal digits, blank, absolute path, line feed. Icecream's names are made alike but for the mode.
+/// Writes the archive and returns its path, name and list of files. The name is that of the [`Content`].
 pub(super) fn pack(
     items: &Items,
     compression: Compression,
@@ -27,22 +23,19 @@ pub(super) fn pack(
     let encoder = Encoder::new(compression, file).map_err(|error| temporary.failed(error))?;
     let mut archive = tar::Builder::new(encoder);
     archive.mode(tar::HeaderMode::Deterministic);
-    let mut name = Md5::new();
+    let mut content = Content::default();
     let mut files = Vec::new();
     for (path, source) in items {
         let (file, digest) = match source {
             Some(source) => append_file(&mut archive, path, source, &temporary)?,
             None => append_empty(&mut archive, path, &temporary)?,
         };
-        name.update(hex(&digest));
-        name.update(if file.executable { " 755 " } else { " 644 " });
-        name.update(path.as_bytes());
-        name.update(b"\n");
+        content.add(path.as_bytes(), digest, file.executable);
         files.push(file);
     }
     let finished = archive.into_inner().and_then(Encoder::finish);
     let file = finished.map_err(|error| temporary.failed(error))?;
-    let name = hex(&name.finalize());
+    let name = content.name();
     let path = out_dir.join(format!("{name}.tar{}", compression.suffix()));
     // For every reader, whatever the umask.
     file.set_permissions(Permissions::from_mode(0o644))
@@ -58,7 +51,7 @@ fn append_file(
     path: &OsStr,
     source: &Path,
     temporary: &Temporary,
-) -> Result<(PackedFile, Vec<u8>), CreateError> {
+) -> Result<(PackedFile, FileDigest), CreateError> {
     let unreadable = |error| CreateError::Missing {
         path: source.to_owned(),
         source: error,
@@ -74,7 +67,7 @@ fn append_file(
     let mut content = Measured {
         file,
         left: metadata.len(),
-        digest: Md5::new(),
+        digest: FileDigester::default(),
         error: None,
         changed: false,
     };
@@ -89,14 +82,14 @@ fn append_file(
         return Err(CreateError::Changed(source.to_owned()));
     }
     appended.map_err(|error| temporary.failed(error))?;
-    Ok((packed, content.digest.finalize().to_vec()))
+    Ok((packed, content.digest.finish()))
 }
 
 fn append_empty(
     archive: &mut Archive,
     path: &OsStr,
     temporary: &Temporary,
-) -> Result<(PackedFile, Vec<u8>), CreateError> {
+) -> Result<(PackedFile, FileDigest), CreateError> {
     archive
         .append_data(&mut header(0, false), inside(path), io::empty())
         .map_err(|error| temporary.failed(error))?;
@@ -106,7 +99,7 @@ fn append_empty(
         stamp: Stamp::default(),
         executable: false,
     };
-    Ok((packed, Md5::digest(b"").to_vec()))
+    Ok((packed, FileDigester::default().finish()))
 }
 
 fn header(size: u64, executable: bool) -> tar::Header {
@@ -125,15 +118,11 @@ fn inside(path: &OsStr) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Exactly as many bytes of a file as it had when it was opened, digested on the way.
 struct Measured {
     file: File,
     left: u64,
-    digest: Md5,
+    digest: FileDigester,
     error: Option<io::Error>,
     changed: bool,
 }

@@ -65,7 +65,7 @@ impl Root {
         let root = Self(folder.join("root"));
         fs::create_dir(&root.0).unwrap();
         let file = File::open(&archive.path).unwrap();
-        unpack(file, &root.0, Limits::default()).unwrap();
+        unpack(file, Some(&archive.name), &root.0, Limits::default()).unwrap();
         root
     }
 

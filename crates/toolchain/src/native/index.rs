@@ -10,12 +10,12 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use md5::{Digest, Md5};
+use sha2::{Digest, Sha256};
 
 use super::Key;
 use crate::create::{Archive, Stamp};
 
-const HEADER: &str = "gelato native archive 1";
+const HEADER: &str = "gelato native archive 2";
 
 /// An archive and what it was made from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub(super) fn write(folder: &Path, key: &Key, entry: &Entry) -> io::Result<()> {
             stamp.size.to_string(),
             stamp.modified.0.to_string(),
             stamp.modified.1.to_string(),
+            stamp.changed.0.to_string(),
+            stamp.changed.1.to_string(),
             stamp.inode.0.to_string(),
             stamp.inode.1.to_string(),
         ];
@@ -138,11 +140,22 @@ fn parse(text: &str) -> Option<(Key, Entry)> {
                 entry.archive = decode(path)?;
                 entry.size = size.parse().ok()?;
             }
-            ["file", path, size, seconds, nanoseconds, device, inode] => entry.files.push((
+            [
+                "file",
+                path,
+                size,
+                seconds,
+                nanoseconds,
+                changed,
+                changed_nanoseconds,
+                device,
+                inode,
+            ] => entry.files.push((
                 decode(path)?,
                 Stamp {
                     size: size.parse().ok()?,
                     modified: (seconds.parse().ok()?, nanoseconds.parse().ok()?),
+                    changed: (changed.parse().ok()?, changed_nanoseconds.parse().ok()?),
                     inode: (device.parse().ok()?, inode.parse().ok()?),
                 },
             )),
@@ -157,14 +170,15 @@ fn parse(text: &str) -> Option<(Key, Entry)> {
 }
 
 fn file_name(key: &Key) -> String {
-    let mut digest = Md5::new();
+    let mut digest = Sha256::new();
     digest.update(key.compression.word());
     for path in [&key.compiler].into_iter().chain(&key.extra_files) {
         digest.update(b"\0");
         digest.update(path.as_os_str().as_bytes());
     }
     let digest = digest.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let shown = digest.get(..16).unwrap_or_default();
+    shown.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn encode(path: &Path) -> String {
@@ -210,6 +224,7 @@ mod tests {
         let stamp = Stamp {
             size: 7,
             modified: (-1, 999_999_999),
+            changed: (12, 34),
             inode: (u64::MAX, 3),
         };
         let entry = Entry {

@@ -246,7 +246,12 @@ impl Work {
             piece: io::Cursor::new(Vec::new()),
             ended: false,
         };
-        let unpacked = unpack(source, &folder.join("root"), self.inner.limits)?;
+        let unpacked = unpack(
+            source,
+            Some(&self.key.name),
+            &folder.join("root"),
+            self.inner.limits,
+        )?;
         self.inner.disk.publish(&folder, &self.key, unpacked)?;
         self.folder = None;
         Ok(self.key.installed(unpacked.bytes))

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 pub use remove::remove_tree;
 
+use crate::names::is_content_name;
+
 /// What an archive may use up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -89,6 +91,14 @@ pub enum UnpackError {
     /// An archive without the programs every toolchain has.
     #[error("archive holds no toolchain: {0} is missing or not executable")]
     NotAToolchain(&'static str),
+    /// An archive under the name of another content.
+    #[error("archive is not what its name says: sent as {name}, it {found}; make it anew")]
+    OtherContent {
+        /// The name it came under.
+        name: String,
+        /// What it holds instead.
+        found: String,
+    },
     /// The sender went away before the end.
     #[error("transfer was given up before its end")]
     Aborted,
@@ -125,17 +135,28 @@ impl UnpackError {
 /// Unpacks an archive (tar, plain or compressed, told by its first bytes) into `root`, an empty folder nobody else
 /// writes to. Afterwards `tmp`, `dev` and `proc` exist, and nothing but `tmp` is writable.
 ///
+/// If the archive comes under a `name` that says its content, it must hold just that; other names are anybody's choice.
+///
 /// # Errors
 /// See [`UnpackError`]; the folder then holds a part of the archive. An error of `input` of kind
 /// [`io::ErrorKind::ConnectionAborted`] becomes [`UnpackError::Aborted`].
-pub fn unpack(input: impl Read, root: &Path, limits: Limits) -> Result<Unpacked, UnpackError> {
+pub fn unpack(
+    input: impl Read,
+    name: Option<&str>,
+    root: &Path,
+    limits: Limits,
+) -> Result<Unpacked, UnpackError> {
+    let name = name.filter(|name| is_content_name(name));
     let decoded = decode::Decoded::new(input, limits)?;
     let mut entries = entries::Entries::new(decoded, limits);
-    let mut tree = tree::Tree::new(root, limits);
+    let mut tree = tree::Tree::new(root, limits, name.is_some());
     while let Some(entry) = entries.next()? {
         tree.add(&entry, &mut entries)?;
     }
     entries.drain()?;
+    if let Some(name) = name {
+        tree.require_content(name)?;
+    }
     tree.finish()
 }
 

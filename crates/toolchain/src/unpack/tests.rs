@@ -103,7 +103,16 @@ impl Place {
     }
 
     fn unpack_with(&self, archive: &[u8], limits: Limits) -> Result<Unpacked, UnpackError> {
-        let result = unpack(archive, &self.root(), limits);
+        self.unpack_named(archive, None, limits)
+    }
+
+    fn unpack_named(
+        &self,
+        archive: &[u8],
+        name: Option<&str>,
+        limits: Limits,
+    ) -> Result<Unpacked, UnpackError> {
+        let result = unpack(archive, name, &self.root(), limits);
         assert_eq!(
             fs::read_to_string(self.folder.path().join("outside")).unwrap(),
             "untouched"
@@ -658,4 +667,32 @@ fn only_the_link_is_removed_not_what_it_leads_to() {
     remove_tree(&tree).unwrap();
     assert!(!link.exists() && !tree.exists() && kept.join("file").exists());
     assert_eq!(fs::metadata(&kept).unwrap().permissions().mode(), mode);
+}
+
+#[test]
+fn t12_a_name_that_says_its_content_must_be_true() {
+    let named = |archive: Tar, name: &str| {
+        Place::new().unpack_named(&archive.end(), Some(name), Limits::default())
+    };
+    let tar = || Tar::new().program("usr/bin/as", b"as").file("etc/x", b"x");
+    let wrong = format!("gelato-{}", "0".repeat(40));
+    let error = named(tar(), &wrong).unwrap_err().to_string();
+    let name = error.rsplit_once("the content of ").unwrap().1;
+    let name = name.split(';').next().unwrap();
+    named(tar(), name).unwrap();
+    // Neither the order nor folders count.
+    let other = Tar::new().directory("usr/", 0o755).file("./etc/x", b"x");
+    named(other.program("/usr/bin/as", b"as"), name).unwrap();
+    for (archive, why) in [
+        (tar().file("etc/y", b""), "content"),
+        (tar().file("etc/x", b"X"), "content"),
+        (tar().symlink("etc/y", "x"), "links"),
+    ] {
+        let error = named(archive, name).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains(name), "{error}");
+    }
+    // Icecream's names and people's say nothing we could verify.
+    for name in ["0123456789abcdef0123456789abcdef", "gelato-arm", "arm"] {
+        named(tar(), name).unwrap();
+    }
 }

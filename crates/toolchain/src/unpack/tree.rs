@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::entries::{Entries, Entry, Kind};
 use super::{Limits, UnpackError, Unpacked};
+use crate::content::{Content, FileDigest, FileDigester};
 
 /// As many links as the kernel follows for one name.
 const MAX_HOPS: u32 = 40;
@@ -31,16 +32,23 @@ pub(super) struct Tree {
     bytes: u64,
     names_bytes: u64,
     steps: u64,
+    /// Whether the content of files is digested.
+    digests: bool,
 }
 
+#[derive(Clone)]
 enum Node {
     Directory,
-    File { size: u64, executable: bool },
+    File {
+        size: u64,
+        executable: bool,
+        digest: Option<FileDigest>,
+    },
     Link(Vec<u8>),
 }
 
 impl Tree {
-    pub(super) fn new(root: &Path, limits: Limits) -> Self {
+    pub(super) fn new(root: &Path, limits: Limits, digests: bool) -> Self {
         Self {
             root: root.to_owned(),
             limits,
@@ -48,6 +56,7 @@ impl Tree {
             bytes: 0,
             names_bytes: 0,
             steps: 0,
+            digests,
         }
     }
 
@@ -75,11 +84,12 @@ impl Tree {
             Kind::Directory => Ok(()),
             Kind::File { size, executable } => {
                 self.clear(&entry.path, &place)?;
-                self.write_file(&place, *executable, content)?;
+                let digest = self.write_file(&place, *executable, content)?;
                 self.bytes = self.bytes.saturating_add(*size);
                 let node = Node::File {
                     size: *size,
                     executable: *executable,
+                    digest,
                 };
                 self.keep(place, node)
             }
@@ -94,6 +104,36 @@ impl Tree {
                 self.keep(place, Node::Link(target.clone()))
             }
             Kind::HardLink(target) => self.hard_link(&entry.path, place, target),
+        }
+    }
+
+    /// Whether what was unpacked is what a name says.
+    pub(super) fn require_content(&self, name: &str) -> Result<(), UnpackError> {
+        let other = |found: String| UnpackError::OtherContent {
+            name: name.to_owned(),
+            found,
+        };
+        let mut content = Content::default();
+        for (place, node) in &self.nodes {
+            match node {
+                Node::Directory => {}
+                Node::File {
+                    executable,
+                    digest: Some(digest),
+                    ..
+                } => content.add(&[b"/", place.as_slice()].concat(), *digest, *executable),
+                Node::File { .. } | Node::Link(_) => {
+                    return Err(other(
+                        "holds links, which archives of that name never do".into(),
+                    ));
+                }
+            }
+        }
+        let found = content.name();
+        if found == name {
+            Ok(())
+        } else {
+            Err(other(format!("has the content of {found}")))
         }
     }
 
@@ -176,10 +216,7 @@ impl Tree {
             return Err(UnpackError::refused(entry, "it is a hard link to itself"));
         }
         let node = match self.nodes.get(&source) {
-            Some(Node::File { size, executable }) => Node::File {
-                size: *size,
-                executable: *executable,
-            },
+            Some(file @ Node::File { .. }) => file.clone(),
             Some(Node::Link(target)) if parents_of(&source) == parents_of(&place) => {
                 Node::Link(target.clone())
             }
@@ -238,7 +275,8 @@ impl Tree {
         place: &[u8],
         executable: bool,
         content: &mut Entries<'_>,
-    ) -> Result<(), UnpackError> {
+    ) -> Result<Option<FileDigest>, UnpackError> {
+        let mut digester = self.digests.then(FileDigester::default);
         let path = self.on_disk(place);
         let failed = |error| UnpackError::io(&path, error);
         let mut file: File = OpenOptions::new()
@@ -253,12 +291,16 @@ impl Tree {
             if count == 0 {
                 break;
             }
-            file.write_all(buffer.get(..count).unwrap_or_default())
-                .map_err(failed)?;
+            let data = buffer.get(..count).unwrap_or_default();
+            file.write_all(data).map_err(failed)?;
+            if let Some(digester) = &mut digester {
+                digester.update(data);
+            }
         }
         let mode = if executable { 0o555 } else { 0o444 };
         file.set_permissions(Permissions::from_mode(mode))
-            .map_err(failed)
+            .map_err(failed)?;
+        Ok(digester.map(FileDigester::finish))
     }
 
     fn make_directories(&mut self, entry: &[u8], place: &[u8]) -> Result<(), UnpackError> {
