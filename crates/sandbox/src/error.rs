@@ -143,6 +143,8 @@ steps! {
     WorkingDirectory = 20, "enter the working directory";
     CloseDescriptors = 21, "close inherited descriptors";
     Exec = 22, "execute the program";
+    Confine = 23, "restrict what the job may reach with Landlock";
+    SystemCallFilter = 24, "put the system call filter in force";
 }
 
 #[cfg(test)]
@@ -151,12 +153,12 @@ mod tests {
 
     #[test]
     fn steps_survive_their_number() {
-        for number in 1..=22 {
+        for number in 1..=24 {
             let step = Step::from_number(number).expect("numbers are dense");
             assert_eq!(step as u8, number);
         }
         assert_eq!(Step::from_number(0), None);
-        assert_eq!(Step::from_number(23), None);
+        assert_eq!(Step::from_number(25), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,7 +25,9 @@ use rustix::process::{
 
 use crate::capabilities;
 use crate::child::Isolation;
+use crate::confine::{self, Readable};
 use crate::error::{At, Failed, Step};
+use crate::filter::Filter;
 use crate::identity;
 use crate::job::{Exit, Level};
 use crate::mounts;
@@ -187,9 +190,28 @@ fn prepare(
     rustix::stdio::dup2_stderr(stderr).at(Step::Streams)?;
     chdir(&recipe.cwd).at(Step::WorkingDirectory)?;
     rlimit::be_nice(recipe.nice)?;
+    let readable = match isolation {
+        Isolation::Namespaces => Readable::Root,
+        Isolation::Bare => Readable::RootWithoutNeighbours,
+    };
+    confine::restrict(&folder_inside(recipe), readable)?;
     let program = Program::of(recipe)?;
+    let filter = Filter::new();
     rlimit::apply(&recipe.limits, recipe.level)?;
+    if let Some(mut filter) = filter {
+        filter.install()?;
+    }
     Ok(program)
+}
+
+/// Where the job finds its own folder.
+fn folder_inside(recipe: &Recipe) -> PathBuf {
+    match recipe.level {
+        Level::UserNamespace => PathBuf::from("/tmp"),
+        Level::Chroot => {
+            Path::new("/").join(inside(&recipe.root, &recipe.tmp).unwrap_or(&recipe.tmp))
+        }
+    }
 }
 
 /// Every signal to its default, none blocked: the caller's dispositions survive an exec otherwise.

@@ -15,7 +15,10 @@
 //! | kill | end of the PID namespace: nothing survives | child subreaper and sweep; a process that forks faster than the sweep, or that kills the jail step and then hides in its own session, survives |
 //! | privileges | none, `no_new_privs`, empty bounding set | none, `no_new_privs`, bounding set as the daemon left it if the daemon is not root |
 //!
-//! Not here: Landlock, seccomp filters and cgroups; how many jobs run; time limits (the caller kills).
+//! On top of either: Landlock as far as the kernel has it (writes to the job's folder only, no TCP, no signals and abstract sockets
+//! to the outside; at the bare level also nothing of other jobs' folders), and a system call filter. [`layers()`] tells what is in force.
+//!
+//! Not here: cgroups; how many jobs run; time limits (the caller kills).
 //!
 //! - [`Jailer`], [`Running`]: start, kill, wait
 //! - [`JobSpec`], [`Outcome`]: what goes in, what comes out
@@ -27,7 +30,9 @@ compile_error!("the sandbox needs Linux");
 
 mod capabilities;
 mod child;
+mod confine;
 mod error;
+mod filter;
 pub mod identity;
 mod init;
 mod job;
@@ -41,5 +46,5 @@ mod spawn;
 pub use child::jail_main;
 pub use error::{SandboxError, Step};
 pub use job::{Exit, Identity, JobSpec, Level, Limits, Outcome};
-pub use probe::{Probe, probe};
+pub use probe::{Layers, Probe, layers, probe};
 pub use spawn::{Jailer, Running, spawn};

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::confine;
 use crate::error::SandboxError;
+use crate::filter;
 use crate::identity;
 use crate::job::{Exit, Identity, Level, Limits};
 use crate::recipe::Recipe;
@@ -21,6 +23,23 @@ pub struct Probe {
     pub level: Option<Level>,
     /// One sentence for each stronger level, with what to change.
     pub obstacles: Vec<String>,
+}
+
+/// What the kernel adds to every level, whether or not a job runs now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layers {
+    /// File access and reach restricted by Landlock.
+    pub landlock: bool,
+    /// Dangerous system calls refused.
+    pub system_call_filter: bool,
+}
+
+/// What this kernel adds to every level.
+pub fn layers() -> Layers {
+    Layers {
+        landlock: confine::supported(),
+        system_call_filter: filter::supported(),
+    }
 }
 
 /// Tries the wanted level, or all from the strongest down until one works, in a child that goes through every step

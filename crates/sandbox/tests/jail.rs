@@ -12,6 +12,8 @@ mod cases;
 mod ends;
 #[path = "jail/fixture.rs"]
 mod fixture;
+#[path = "jail/inside.rs"]
+mod inside;
 
 use std::env;
 use std::ffi::OsString;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             Situation::named(situation),
             Path::new(folder),
         )),
+        [_, "__inside", name] => inside::main(name),
         [_, "__bench"] => bench::run_all(),
         [_, "__bench", situation, folder] => bench::run_one(&Fixture::enter(
             Situation::named(situation),

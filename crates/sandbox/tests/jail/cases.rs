@@ -46,6 +46,18 @@ pub(crate) const CASES: &[Case] = &[
         other_jobs_are_invisible,
     ),
     ("no_network", NAMESPACES, no_network),
+    (
+        "dangerous_calls_are_refused",
+        ALWAYS,
+        dangerous_calls_are_refused,
+    ),
+    (
+        "modes_do_not_open_the_root",
+        ALWAYS,
+        modes_do_not_open_the_root,
+    ),
+    ("neighbours_cannot_be_read", BARE, neighbours_cannot_be_read),
+    ("signals_stay_inside", ALWAYS, signals_stay_inside),
     ("own_processes_only", NAMESPACES, own_processes_only),
     ("devices", NAMESPACES, devices),
     ("fixed_host_name", NAMESPACES, fixed_host_name),
@@ -213,11 +225,16 @@ fn host_files_are_invisible(fixture: &Fixture) {
                 .expect("plain name")
         })
         .collect();
-    assert_eq!(
-        names,
-        on_host.iter().map(String::as_str).collect(),
-        "{finished:?}"
-    );
+    if fixture.situation.namespaces() {
+        assert_eq!(
+            names,
+            on_host.iter().map(String::as_str).collect(),
+            "{finished:?}"
+        );
+    } else {
+        // The top folder shows where the folders of other jobs are.
+        assert!(names.is_empty(), "{finished:?}");
+    }
 }
 
 fn other_jobs_are_invisible(fixture: &Fixture) {
@@ -239,6 +256,37 @@ fn no_network(fixture: &Fixture) {
         !finished.stdout.contains("00000000000000000000000000000001"),
         "{finished:?}"
     );
+}
+
+fn dangerous_calls_are_refused(fixture: &Fixture) {
+    let finished = run(&fixture.spec("/usr/bin/probe", &["__inside", "calls"]));
+    assert_eq!(finished.outcome.exit, Exit::Code(0), "{finished:?}");
+    assert!(gelato_sandbox::layers().system_call_filter);
+}
+
+fn modes_do_not_open_the_root(fixture: &Fixture) {
+    let finished = fixture.run(
+        "echo x > /usr/open/x || echo refused; echo x > $JOB/x && mkfifo $JOB/d && chmod 600 $JOB/x && cat $JOB/x",
+    );
+    assert_eq!(finished.stdout, "refused\nx\n", "{finished:?}");
+    assert!(!fixture.root.join("usr/open/x").exists());
+}
+
+fn neighbours_cannot_be_read(fixture: &Fixture) {
+    // Made by the trial, so of the same user as the job where it is not root.
+    let folder = fixture.root.join("tmp/other");
+    if fs::create_dir(&folder).is_err() {
+        assert!(!fixture.situation.root(), "root can");
+        return;
+    }
+    fs::write(folder.join("secret"), "secret").expect("file");
+    let finished = fixture.run("cat /tmp/other/secret; ls /tmp/other; ls /tmp; ls /usr/bin/cat");
+    assert_eq!(finished.stdout, "/usr/bin/cat\n", "{finished:?}");
+}
+
+fn signals_stay_inside(fixture: &Fixture) {
+    let finished = fixture.run(&format!("kill -0 {} && echo reached", std::process::id()));
+    assert_eq!(finished.stdout, "", "{finished:?}");
 }
 
 fn own_processes_only(fixture: &Fixture) {

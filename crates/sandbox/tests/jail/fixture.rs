@@ -1,6 +1,7 @@
 //! What every test needs: the situations, a root to run jobs in, and bounded ways to look at a job.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
@@ -146,12 +147,20 @@ fn make_root(root: &Path) {
         fs::create_dir(&folder).expect("folder of the root");
         set_mode(&folder, 0o755);
     }
+    // As careless as a toolchain can be.
+    let open = root.join("usr/open");
+    fs::create_dir(&open).expect("folder of the root");
+    set_mode(&open, 0o777);
     symlink("usr/bin", root.join("bin")).expect("link");
     symlink("dash", root.join("usr/bin/sh")).expect("link");
     let mut libraries = BTreeSet::new();
-    for program in PROGRAMS {
-        let host = Path::new("/usr/bin").join(program);
-        fs::copy(&host, root.join("usr/bin").join(program)).expect("program of the host");
+    let own = env::current_exe().expect("own executable");
+    let programs = PROGRAMS.map(|program| (program, Path::new("/usr/bin").join(program)));
+    for (program, host) in programs.into_iter().chain([("probe", own)]) {
+        let copy = root.join("usr/bin").join(program);
+        if program != "probe" || fs::hard_link(&host, &copy).is_err() {
+            fs::copy(&host, &copy).expect("program of the host");
+        }
         let listing = Command::new("ldd").arg(&host).output().expect("ldd");
         let listing = String::from_utf8(listing.stdout).expect("plain text");
         libraries.extend(
