@@ -15,9 +15,9 @@ use gelato_scheduler_core::{
 const SLOTS: u32 = 8;
 
 fn main() {
-    for nodes in [10, 100, 1000] {
+    for nodes in [10, 100, 1000, 10_000] {
         for (filling, share) in [("half full", 50), ("full, with a queue", 130)] {
-            let rounds = 200_000 / nodes;
+            let rounds = 200_000;
             let mut cluster = Cluster::new(nodes);
             let running = nodes * SLOTS * share / 100;
             for _ in 0..running {

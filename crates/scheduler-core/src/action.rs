@@ -1,6 +1,7 @@
 //! Everything the core wants done, as plain data, in the order it is to be done.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::event::{JobResult, Readings};
 use crate::explain::Why;
@@ -255,7 +256,7 @@ pub enum Note {
     New {
         job: JobId,
         submitter: Text,
-        environments: Vec<Environment>,
+        environments: Arc<[Environment]>,
         file: Text,
         language: u32,
         niceness: u32,

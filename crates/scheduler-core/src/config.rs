@@ -12,9 +12,20 @@ pub enum Algorithm {
     LeastBusy,
     /// Uniform.
     Random,
+    /// As Icecream's own scheduler ranks, oddities included; also called `upstream`.
+    Compat,
 }
 
 impl Algorithm {
+    /// All there are.
+    pub const ALL: [Algorithm; 5] = [
+        Algorithm::Fastest,
+        Algorithm::RoundRobin,
+        Algorithm::LeastBusy,
+        Algorithm::Random,
+        Algorithm::Compat,
+    ];
+
     /// As log lines spell it.
     pub fn name(self) -> &'static str {
         match self {
@@ -22,19 +33,18 @@ impl Algorithm {
             Algorithm::RoundRobin => "ROUND_ROBIN",
             Algorithm::LeastBusy => "LEAST_BUSY",
             Algorithm::Random => "RANDOM",
+            Algorithm::Compat => "COMPAT",
         }
     }
 
     /// By name, in any case.
     pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Algorithm::Fastest,
-            Algorithm::RoundRobin,
-            Algorithm::LeastBusy,
-            Algorithm::Random,
-        ]
-        .into_iter()
-        .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+        if name.eq_ignore_ascii_case("upstream") {
+            return Some(Algorithm::Compat);
+        }
+        Algorithm::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -130,6 +140,10 @@ mod tests {
             Some(Algorithm::RoundRobin)
         );
         assert_eq!(Algorithm::from_name("fastest"), Some(Algorithm::Fastest));
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
+        }
+        assert_eq!(Algorithm::from_name("upstream"), Some(Algorithm::Compat));
         assert_eq!(Algorithm::from_name(""), None);
         assert_eq!(Algorithm::from_name("foo"), None);
     }

@@ -172,9 +172,7 @@ impl<'a> Question<'a> {
         }
         self.needs.environments.iter().find(|offered| {
             runs_on(&offered.platform, &node.platform)
-                && node.environments.iter().any(|installed| {
-                    installed.name == offered.name && installed.platform == self.needs.target
-                })
+                && node.environments.has(&offered.name, &self.needs.target)
                 && !self.is_blacklisted(node, offered)
         })
     }
@@ -199,7 +197,7 @@ impl<'a> Question<'a> {
 }
 
 /// Whether programs for platform `of` run on a machine of platform `on`.
-fn runs_on(of: &Text, on: &Text) -> bool {
+pub(crate) fn runs_on(of: &Text, on: &Text) -> bool {
     const WIDER: &[(&[u8], &[&[u8]])] = &[
         (b"i386", &[b"i486", b"i586", b"i686", b"x86_64"]),
         (b"i486", &[b"i586", b"i686", b"x86_64"]),
@@ -223,7 +221,7 @@ mod tests {
 
     fn needs() -> Needs {
         Needs {
-            environments: vec![Environment::new("x86_64", "gcc-12")],
+            environments: [Environment::new("x86_64", "gcc-12")].into(),
             target: Text::from("x86_64"),
             preferred_host: Text::default(),
             minimal_version: 21,
@@ -279,7 +277,7 @@ mod tests {
             Err(Obstacle::Unreachable)
         );
         assert_eq!(
-            check(&|_, n| n.environments.clear()),
+            check(&|_, n| n.environments = [].into()),
             Err(Obstacle::NoToolchain)
         );
         assert_eq!(check(&|w, _| w.load = 1000), Err(Obstacle::Loaded));
@@ -357,7 +355,12 @@ mod tests {
             Err(Obstacle::NoToolchain)
         );
         let mut two = needs();
-        two.environments.push(Environment::new("i386", "gcc-i386"));
+        two.environments = [
+            two.environments.to_vec(),
+            vec![Environment::new("i386", "gcc-i386")],
+        ]
+        .concat()
+        .into();
         assert_eq!(ask(&two, &submitter, &worker), Ok(false));
 
         submitter.blacklist.clear();

@@ -18,6 +18,8 @@ pub struct Job {
     pub(crate) niceness: u8,
     /// Order of arrival.
     pub(crate) arrival: u64,
+    /// Memory it is expected to take, as a step of [`crate::admission`].
+    pub(crate) memory: u8,
     /// All jobs of the same request, if there are several: they must use one toolchain.
     pub(crate) siblings: Option<Arc<[JobId]>>,
     pub(crate) requested_at: Time,
@@ -45,7 +47,7 @@ pub enum State {
 /// What a job demands of a worker. Jobs with equal needs of one submitter are placeable, or not, together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Needs {
-    pub(crate) environments: Vec<Environment>,
+    pub(crate) environments: Arc<[Environment]>,
     pub(crate) target: Text,
     pub(crate) preferred_host: Text,
     pub(crate) minimal_version: u32,

@@ -5,8 +5,8 @@
 //! actions, a recorded run can be replayed, and the simulator, the tests and the scheduler itself all use the same code.
 //!
 //! The vocabulary is in `ids`, `event` and `action`; what is known lies in `node` and `job`; `queue` says whose turn it is,
-//! `eligible` who may take a job, `place` who should, `estimate` how fast everybody is, `explain` why it went that way.
-//! The files below `core` apply the events.
+//! `index` who has room, `eligible` who may take a job, `place` who should, `estimate` how fast everybody is, `explain` why
+//! it went that way. The files below `core` apply the events.
 
 mod action;
 mod config;
@@ -15,12 +15,15 @@ mod eligible;
 mod estimate;
 mod event;
 mod explain;
+mod hosts;
 mod ids;
+mod index;
 mod job;
 mod node;
 mod place;
 mod queue;
 mod rng;
+mod table;
 
 pub use crate::action::{Action, Answer, Audience, Dropped, MonitorEvent, NodeStats, Note};
 pub use crate::config::{Algorithm, Config, limits};

@@ -8,6 +8,7 @@ use crate::config::{LOAD_FULL, limits};
 use crate::estimate::{Requested, Statistics, shown_speed};
 use crate::event::{Login, Readings};
 use crate::ids::{ClientId, Environment, JobId, NodeId, Text, Time};
+use crate::index::{Seat, Standing};
 
 /// A logged-in daemon.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ pub struct Node {
     pub(crate) features: u32,
     pub(crate) agreed_version: u32,
     pub(crate) own_version: u32,
-    pub(crate) environments: BTreeSet<Environment>,
+    pub(crate) environments: Toolchains,
     pub(crate) load: u32,
     pub(crate) readings: Option<Readings>,
     pub(crate) client_count: u32,
@@ -53,6 +54,51 @@ pub struct Node {
     pub(crate) last_heard: Time,
     /// By kind, see the timers.
     pub(crate) alarms: [Option<Time>; 4],
+    /// Where it stands in the index of nodes with room.
+    pub(crate) seat: Option<Seat>,
+}
+
+/// The toolchains a node has: what each is called, and the platforms it compiles for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Toolchains(BTreeMap<Text, Vec<Text>>);
+
+impl Toolchains {
+    /// One of this name, for this target, is there.
+    pub(crate) fn has(&self, name: &Text, target: &Text) -> bool {
+        self.0
+            .get(name)
+            .is_some_and(|targets| targets.contains(target))
+    }
+
+    pub(crate) fn has_name(&self, name: &Text) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(crate) fn insert(&mut self, environment: Environment) {
+        let targets = self.0.entry(environment.name).or_default();
+        if !targets.contains(&environment.platform) {
+            targets.push(environment.platform);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Environment> + '_ {
+        self.0.iter().flat_map(|(name, targets)| {
+            targets.iter().map(|target| Environment {
+                platform: target.clone(),
+                name: name.clone(),
+            })
+        })
+    }
+}
+
+impl FromIterator<Environment> for Toolchains {
+    fn from_iter<T: IntoIterator<Item = Environment>>(environments: T) -> Self {
+        let mut toolchains = Toolchains::default();
+        for environment in environments {
+            toolchains.insert(environment);
+        }
+        toolchains
+    }
 }
 
 /// A job a node runs for itself.
@@ -119,6 +165,7 @@ impl Node {
             draining: false,
             last_heard: now,
             alarms: [None; 4],
+            seat: None,
         }
     }
 
@@ -202,6 +249,13 @@ impl Node {
                 || (self.occupied() < slots + preload && self.local_load() < slots))
     }
 
+    /// Others may find it in the index now.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.seat
+            .as_ref()
+            .is_some_and(|seat| seat.standing != Standing::Closed)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.jobs.is_empty() && self.submitted.is_empty() && self.local.is_empty()
     }
@@ -215,12 +269,17 @@ impl Node {
         self.name.as_bytes() == host || self.has_address(host)
     }
 
-    /// The address it is handed out with, as far as we know which one that is.
-    pub(crate) fn has_address(&self, host: &[u8]) -> bool {
+    /// The addresses it is handed out with, as far as we know which ones those are.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let other = self.address.is_loopback().then_some(self.local_address);
+        std::iter::once(self.address).chain(other)
+    }
+
+    fn has_address(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host).unwrap_or("").parse::<IpAddr>() else {
             return false;
         };
-        host == self.address || (self.address.is_loopback() && host == self.local_address)
+        self.addresses().any(|address| address == host)
     }
 
     /// Where `submitter` should connect to. A daemon on the scheduler's own machine that came through loopback is

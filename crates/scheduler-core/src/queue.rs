@@ -1,31 +1,74 @@
 //! The jobs that wait, and whose turn it is.
 //!
-//! A group holds the jobs of one submitter at one niceness; groups of lower niceness come first, within one niceness they
-//! take turns. Inside a group, jobs with equal needs form a lane: if the head of a lane cannot be placed, neither can the
-//! rest of it, so one attempt per lane tries every job. No job waits behind one that cannot be placed.
+//! A group holds the jobs of one submitter at one niceness. Jobs with equal needs form a class, and those of one group in
+//! one class a lane: if the head of a lane cannot be placed, neither can the rest of it, and mostly neither can the other
+//! lanes of the class, so a few attempts try every job. No job waits behind one that cannot be placed.
+//!
+//! Whose turn it is depends on the [`Discipline`]. Within one submitter the lower niceness always comes first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::ids::{JobId, NodeId};
 use crate::job::{Job, Needs};
 
+/// How submitters share the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Discipline {
+    /// Icecream's: the lower niceness first whoever asks, submitters of one niceness in turns.
+    #[default]
+    Turns,
+    /// Who has the least work under way comes first; four steps of niceness halve a share.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the policy that shares by work")
+    )]
+    Shares,
+}
+
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
-    groups: BTreeMap<Turn, Group>,
-    turns: BTreeMap<(NodeId, u8), Turn>,
+    discipline: Discipline,
+    classes: BTreeMap<Class, Waiting>,
+    groups: BTreeMap<Owner, Group>,
+    /// Jobs that each submitter has on the machines of others.
+    running: BTreeMap<NodeId, u64>,
+    jobs: usize,
     next_position: u64,
+}
+
+/// Submitter and niceness.
+type Owner = (NodeId, u8);
+
+/// What a lane's jobs have in common, whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Class {
+    pub(crate) needs: Arc<Needs>,
+    /// How much memory they are expected to take, see [`crate::admission`].
+    pub(crate) memory: u8,
 }
 
 /// Place of a group in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
-    niceness: u8,
+    rank: u64,
     position: u64,
 }
 
-type Group = BTreeMap<Arc<Needs>, Lane>;
+#[derive(Debug, Clone)]
+struct Group {
+    turn: Turn,
+    classes: BTreeSet<Class>,
+}
+
+/// All waiting jobs of one class.
+#[derive(Debug, Clone, Default)]
+struct Waiting {
+    lanes: BTreeMap<Turn, Lane>,
+    /// The last pass in which nobody of this class could be served.
+    closed_in_pass: u64,
+}
 
 #[derive(Debug, Clone, Default)]
 struct Lane {
@@ -41,99 +84,174 @@ struct Lane {
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     turn: Turn,
-    pub(crate) needs: Arc<Needs>,
+    pub(crate) class: Class,
     pub(crate) job: JobId,
     pub(crate) hopeful_at: Option<u64>,
 }
 
+/// Who else cannot be served if the head of a lane cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The reason is the submitter's own.
+    Lane,
+    /// Nobody of the class can, but for machines that take only their own jobs.
+    Class,
+}
+
 impl Queue {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+    pub(crate) fn new(discipline: Discipline) -> Self {
+        Queue {
+            discipline,
+            ..Queue::default()
+        }
     }
 
-    /// Adds a job behind those of its group, a new group behind those of its niceness. Gives back the needs the lane
-    /// shares, for the job to keep.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs == 0
+    }
+
+    /// How many jobs wait.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the policy that shares by work")
+    )]
+    pub(crate) fn len(&self) -> usize {
+        self.jobs
+    }
+
+    /// Adds a job behind those of its group, a new group behind those of its rank. Gives back the needs the class shares,
+    /// for the job to keep.
     pub(crate) fn push(&mut self, job: &Job) -> Arc<Needs> {
-        let niceness = job.niceness;
-        let turn = match self.turns.get(&(job.submitter, niceness)) {
-            Some(turn) => *turn,
+        let owner = (job.submitter, job.niceness);
+        let turn = match self.groups.get(&owner) {
+            Some(group) => group.turn,
             None => {
-                let turn = self.new_turn(niceness);
-                self.turns.insert((job.submitter, niceness), turn);
+                let turn = self.new_turn(owner);
+                let classes = BTreeSet::new();
+                self.groups.insert(owner, Group { turn, classes });
                 turn
             }
         };
-        let group = self.groups.entry(turn).or_default();
-        let needs = match group.get_key_value(&job.needs) {
-            Some((shared, _)) => Arc::clone(shared),
-            None => Arc::clone(&job.needs),
-        };
-        let lane = group.entry(Arc::clone(&needs)).or_default();
-        lane.jobs.insert(job.arrival, job.id);
+        let mut class = class_of(job);
+        if let Some((shared, _)) = self.classes.get_key_value(&class) {
+            class = shared.clone();
+        }
+        if let Some(group) = self.groups.get_mut(&owner)
+            && !group.classes.contains(&class)
+        {
+            group.classes.insert(class.clone());
+        }
+        let needs = Arc::clone(&class.needs);
+        let waiting = self.classes.entry(class).or_default();
+        let lane = waiting.lanes.entry(turn).or_default();
+        if lane.jobs.insert(job.arrival, job.id).is_none() {
+            self.jobs += 1;
+        }
         needs
     }
 
     /// Takes a job out, wherever it stands.
     pub(crate) fn remove(&mut self, job: &Job) {
-        let key = (job.submitter, job.niceness);
-        let Some(turn) = self.turns.get(&key).copied() else {
+        let owner = (job.submitter, job.niceness);
+        let class = class_of(job);
+        let Some(group) = self.groups.get_mut(&owner) else {
             return;
         };
-        let Some(group) = self.groups.get_mut(&turn) else {
+        let Some(waiting) = self.classes.get_mut(&class) else {
             return;
         };
-        if let Some(lane) = group.get_mut(&job.needs) {
-            lane.jobs.remove(&job.arrival);
-            if lane.jobs.is_empty() {
-                group.remove(&job.needs);
-            }
+        let Some(lane) = waiting.lanes.get_mut(&group.turn) else {
+            return;
+        };
+        if lane.jobs.remove(&job.arrival).is_some() {
+            self.jobs -= 1;
         }
-        if group.is_empty() {
-            self.groups.remove(&turn);
-            self.turns.remove(&key);
+        if lane.jobs.is_empty() {
+            waiting.lanes.remove(&group.turn);
+            group.classes.remove(&class);
+        }
+        if waiting.lanes.is_empty() {
+            self.classes.remove(&class);
+        }
+        if group.classes.is_empty() {
+            self.groups.remove(&owner);
         }
     }
 
     /// Takes out a job that has been placed: its group has had its turn.
     pub(crate) fn placed(&mut self, job: &Job) {
         self.remove(job);
-        let key = (job.submitter, job.niceness);
-        if let Some(old) = self.turns.get(&key).copied()
-            && let Some(group) = self.groups.remove(&old)
-        {
-            let turn = self.new_turn(job.niceness);
-            self.groups.insert(turn, group);
-            self.turns.insert(key, turn);
+        self.end_turn((job.submitter, job.niceness));
+    }
+
+    /// The submitter has so many jobs on the machines of others now.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the policy that shares by work")
+    )]
+    pub(crate) fn set_running(&mut self, submitter: NodeId, jobs: u64) {
+        if self.discipline == Discipline::Turns {
+            return;
+        }
+        if jobs == 0 {
+            self.running.remove(&submitter);
+        } else {
+            self.running.insert(submitter, jobs);
+        }
+        let owners: [Option<Owner>; 21] = {
+            let mut groups = self
+                .groups
+                .range((submitter, u8::MIN)..=(submitter, u8::MAX));
+            std::array::from_fn(|_| groups.next().map(|(owner, _)| *owner))
+        };
+        for owner in owners.into_iter().flatten() {
+            let rank = self.rank(owner);
+            if let Some(group) = self.groups.get(&owner)
+                && group.turn.rank != rank
+            {
+                let position = group.turn.position;
+                self.move_to(owner, Turn { rank, position });
+            }
         }
     }
 
     /// The next job to try in this pass.
     pub(crate) fn next(&self, pass: u64) -> Option<Head> {
-        self.groups.iter().find_map(|(turn, group)| {
-            group
-                .iter()
-                .filter(|(_, lane)| lane.failed_in_pass != pass)
-                .filter_map(|(needs, lane)| {
-                    let (arrival, job) = lane.jobs.first_key_value()?;
-                    Some((arrival, job, needs, lane))
-                })
-                .min_by_key(|(arrival, ..)| **arrival)
-                .map(|(_, job, needs, lane)| Head {
-                    turn: *turn,
-                    needs: Arc::clone(needs),
-                    job: *job,
-                    hopeful_at: lane.hopeful_at,
-                })
-        })
+        let heads = self
+            .classes
+            .iter()
+            .filter(|(_, waiting)| waiting.closed_in_pass != pass)
+            .filter_map(|(class, waiting)| {
+                let open = |(_, lane): &(&Turn, &Lane)| lane.failed_in_pass != pass;
+                let (turn, lane) = waiting.lanes.iter().find(open)?;
+                Some((class, *turn, lane))
+            });
+        first(heads)
+    }
+
+    /// The next job of this submitter to try in this pass, even if its class is closed.
+    pub(crate) fn next_of(&self, submitter: NodeId, pass: u64) -> Option<Head> {
+        let groups = self
+            .groups
+            .range((submitter, u8::MIN)..=(submitter, u8::MAX));
+        let heads = groups.flat_map(|(_, group)| {
+            group.classes.iter().filter_map(|class| {
+                let lane = self.classes.get(class)?.lanes.get(&group.turn)?;
+                (lane.failed_in_pass != pass).then_some((class, group.turn, lane))
+            })
+        });
+        first(heads)
     }
 
     /// Notes that the lane cannot be served in this pass, but that there is hope in this state of the cluster.
-    pub(crate) fn wait(&mut self, head: &Head, pass: u64, hopeful_at: u64) {
-        if let Some(lane) = self
-            .groups
-            .get_mut(&head.turn)
-            .and_then(|group| group.get_mut(&head.needs))
-        {
+    pub(crate) fn wait(&mut self, head: &Head, pass: u64, reach: Reach, hopeful_at: u64) {
+        let Some(waiting) = self.classes.get_mut(&head.class) else {
+            return;
+        };
+        if reach == Reach::Class {
+            waiting.closed_in_pass = pass;
+        }
+        if let Some(lane) = waiting.lanes.get_mut(&head.turn) {
             lane.failed_in_pass = pass;
             lane.hopeful_at = Some(hopeful_at);
         }
@@ -141,28 +259,88 @@ impl Queue {
 
     /// How many different needs the waiting jobs of a submitter have.
     pub(crate) fn lanes_of(&self, submitter: NodeId) -> usize {
-        self.turns
+        self.groups
             .range((submitter, u8::MIN)..=(submitter, u8::MAX))
-            .filter_map(|(_, turn)| self.groups.get(turn))
-            .map(BTreeMap::len)
+            .map(|(_, group)| group.classes.len())
             .sum()
     }
 
-    fn new_turn(&mut self, niceness: u8) -> Turn {
+    fn rank(&self, (submitter, niceness): Owner) -> u64 {
+        match self.discipline {
+            Discipline::Turns => u64::from(niceness),
+            Discipline::Shares => {
+                let running = self.running.get(&submitter).copied().unwrap_or(0);
+                let weight = NICENESS_WEIGHT.get(usize::from(niceness)).copied();
+                (running + 1).saturating_mul(weight.unwrap_or(u64::MAX))
+            }
+        }
+    }
+
+    fn new_turn(&mut self, owner: Owner) -> Turn {
         self.next_position += 1;
         Turn {
-            niceness,
+            rank: self.rank(owner),
             position: self.next_position,
+        }
+    }
+
+    fn end_turn(&mut self, owner: Owner) {
+        if self.groups.contains_key(&owner) {
+            let turn = self.new_turn(owner);
+            self.move_to(owner, turn);
+        }
+    }
+
+    fn move_to(&mut self, owner: Owner, turn: Turn) {
+        let Some(group) = self.groups.get_mut(&owner) else {
+            return;
+        };
+        let old = std::mem::replace(&mut group.turn, turn);
+        for class in &group.classes {
+            if let Some(waiting) = self.classes.get_mut(class)
+                && let Some(lane) = waiting.lanes.remove(&old)
+            {
+                waiting.lanes.insert(turn, lane);
+            }
         }
     }
 
     #[cfg(test)]
     pub(crate) fn jobs(&self) -> Vec<JobId> {
-        let lanes = self.groups.values().flat_map(BTreeMap::values);
+        let lanes = self.classes.values().flat_map(|class| class.lanes.values());
         let mut jobs: Vec<JobId> = lanes.flat_map(|lane| lane.jobs.values().copied()).collect();
         jobs.sort();
+        assert_eq!(jobs.len(), self.jobs);
         jobs
     }
+}
+
+/// How much more one running job counts at each niceness: 2^(n/4), in 64ths.
+const NICENESS_WEIGHT: [u64; 21] = [
+    64, 76, 91, 108, 128, 152, 181, 215, 256, 304, 362, 431, 512, 609, 724, 861, 1024, 1218, 1448,
+    1722, 2048,
+];
+
+fn class_of(job: &Job) -> Class {
+    Class {
+        needs: Arc::clone(&job.needs),
+        memory: job.memory,
+    }
+}
+
+fn first<'a>(heads: impl Iterator<Item = (&'a Class, Turn, &'a Lane)>) -> Option<Head> {
+    heads
+        .filter_map(|(class, turn, lane)| {
+            let (arrival, job) = lane.jobs.first_key_value()?;
+            Some((turn, arrival, class, *job, lane.hopeful_at))
+        })
+        .min_by_key(|(turn, arrival, ..)| (*turn, **arrival))
+        .map(|(turn, _, class, job, hopeful_at)| Head {
+            turn,
+            class: class.clone(),
+            job,
+            hopeful_at,
+        })
 }
 
 #[cfg(test)]
@@ -178,7 +356,7 @@ mod tests {
             submitter: NodeId(submitter),
             state: State::Queued,
             needs: Arc::new(Needs {
-                environments: Vec::new(),
+                environments: [].into(),
                 target: Text::from(target),
                 preferred_host: Text::default(),
                 minimal_version: 0,
@@ -189,6 +367,7 @@ mod tests {
             language: 0,
             niceness,
             arrival: u64::from(id),
+            memory: 0,
             siblings: None,
             requested_at: Time(0),
         }
@@ -217,7 +396,7 @@ mod tests {
             queue.placed(jobs.iter().find(|job| job.id == head.job).unwrap());
         }
         assert_eq!(order, [1, 5, 2, 6, 3, 4, 7]);
-        assert!(queue.is_empty() && queue.turns.is_empty());
+        assert!(queue.is_empty() && queue.groups.is_empty() && queue.classes.is_empty());
     }
 
     #[test]
@@ -235,12 +414,63 @@ mod tests {
         let mut tried = Vec::new();
         while let Some(head) = queue.next(1) {
             tried.push(head.job.0);
-            queue.wait(&head, 1, 7);
+            queue.wait(&head, 1, Reach::Lane, 7);
         }
         assert_eq!(tried, [1, 3, 4]);
         let again = queue.next(2).unwrap();
         assert_eq!((again.job, again.hopeful_at), (JobId(1), Some(7)));
         queue.remove(&jobs[0]);
         assert_eq!(queue.next(2).unwrap().job, JobId(2));
+    }
+
+    #[test]
+    fn a_closed_class_is_passed_by_but_for_the_submitter_itself() {
+        let jobs = [
+            job(1, 1, 0, "x"),
+            job(2, 2, 0, "x"),
+            job(3, 2, 0, "y"),
+            job(4, 2, 0, "x"),
+        ];
+        let mut queue = Queue::default();
+        for job in &jobs {
+            queue.push(job);
+        }
+        let head = queue.next(1).unwrap();
+        queue.wait(&head, 1, Reach::Class, 0);
+        let head = queue.next(1).unwrap();
+        assert_eq!(head.job, JobId(3));
+        queue.wait(&head, 1, Reach::Class, 0);
+        assert!(queue.next(1).is_none());
+        assert!(queue.next_of(NodeId(1), 1).is_none(), "it was tried itself");
+        assert_eq!(queue.next_of(NodeId(2), 1).unwrap().job, JobId(2));
+    }
+
+    #[test]
+    fn shares_follow_what_is_under_way_and_niceness_weighs() {
+        let mut queue = Queue::new(Discipline::Shares);
+        let mut jobs = Vec::new();
+        for id in 0..40 {
+            jobs.push(job(id, 1, 0, "x"));
+            jobs.push(job(100 + id, 2, 4, "x"));
+            jobs.push(job(200 + id, 2, 0, "x"));
+        }
+        for job in &jobs {
+            queue.push(job);
+        }
+        queue.set_running(NodeId(1), 6);
+        let mut running = [0, 6, 0];
+        let mut order = Vec::new();
+        for _ in 0..12 {
+            let head = queue.next(1).unwrap();
+            let job = jobs.iter().find(|job| job.id == head.job).unwrap();
+            queue.placed(job);
+            let who = job.submitter.0 as usize;
+            running[who] += 1;
+            queue.set_running(job.submitter, running[who]);
+            assert_eq!(job.niceness, 0, "its own nice jobs wait for the others");
+            order.push(who);
+        }
+        assert_eq!(order, [2, 2, 2, 2, 2, 2, 1, 2, 1, 2, 1, 2]);
+        assert_eq!(queue.len(), 108);
     }
 }

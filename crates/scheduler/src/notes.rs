@@ -243,7 +243,7 @@ mod tests {
         let new = Note::New {
             job: JobId(1),
             submitter: Text::from("alpha"),
-            environments: gcc(),
+            environments: gcc().into(),
             file: Text::from("tmp/b/a.c"),
             language: 0,
             niceness: 0,

@@ -11,7 +11,7 @@ use crate::ids::{Environment, JobId, NodeId, Text, Time};
 use crate::job::{Needs, State};
 use crate::node::Installing;
 use crate::place::{self, Context};
-use crate::queue::Head;
+use crate::queue::{Head, Reach};
 
 /// What is to become of a queued job.
 enum Verdict {
@@ -20,6 +20,8 @@ enum Verdict {
     Wait {
         /// That was known already.
         known: bool,
+        /// Who else waits for the same reason.
+        reach: Reach,
     },
 }
 
@@ -34,30 +36,58 @@ struct Placement {
 }
 
 impl Core {
+    /// Tries the waiting jobs for which something may have changed: all lanes if somebody came or left, the head of each
+    /// class if somebody has room, and those of the submitters that were touched.
     pub(super) fn dispatch(&mut self, now: Time, out: &mut Vec<Action>) {
+        let all = self.generation != self.tried_at;
+        let opened = std::mem::take(&mut self.opened);
         if self.queue.is_empty() {
+            self.touched.clear();
+            self.tried_at = self.generation;
             return;
         }
+        let mut touched = std::mem::take(&mut self.touched);
         self.pass += 1;
-        while let Some(head) = self.queue.next(self.pass) {
-            match self.decide(&head, now) {
-                Some(Verdict::Place(placement)) => self.place(head.job, placement, now, out),
-                Some(Verdict::Wait { known }) => {
-                    if !known {
-                        out.push(Action::Note(Note::Delaying { job: head.job }));
-                    }
-                    self.queue.wait(&head, self.pass, self.generation);
-                }
-                None => self.queue.wait(&head, self.pass, self.generation),
+        while (all || opened && self.index.open() > 0)
+            && let Some(head) = self.queue.next(self.pass)
+        {
+            self.attempt(&head, all, now, out);
+        }
+        touched.dedup();
+        for submitter in touched.iter().copied() {
+            while let Some(head) = self.queue.next_of(submitter, self.pass) {
+                self.attempt(&head, true, now, out);
             }
         }
+        // What was refreshed by placing has no more room than before.
+        touched.clear();
+        self.touched = touched;
+        self.opened = false;
+        self.tried_at = self.generation;
+    }
+
+    fn attempt(&mut self, head: &Head, only_lane: bool, now: Time, out: &mut Vec<Action>) {
+        self.index.prepare(&head.class.needs, &mut self.nodes);
+        let reach = match self.decide(head, now) {
+            Some(Verdict::Place(placement)) => return self.place(head.job, placement, now, out),
+            Some(Verdict::Wait { known, reach }) => {
+                if !known {
+                    out.push(Action::Note(Note::Delaying { job: head.job }));
+                }
+                reach
+            }
+            None => Reach::Lane,
+        };
+        let reach = if only_lane { Reach::Lane } else { reach };
+        self.queue.wait(head, self.pass, reach, self.generation);
     }
 
     fn decide(&mut self, head: &Head, now: Time) -> Option<Verdict> {
         let job = self.jobs.get(&head.job)?;
         let submitter = self.nodes.get(&job.submitter)?;
+        let needs = &*head.class.needs;
         let question = Question {
-            needs: &head.needs,
+            needs,
             submitter,
             now,
         };
@@ -74,14 +104,19 @@ impl Core {
         if submitter.draining {
             return Some(on_submitter(None, Why::Draining));
         }
+        let preferred = match needs.preferred_host.is_empty() {
+            true => Vec::new(),
+            false => self.hosts.called(&needs.preferred_host),
+        };
         let context = Context {
             question,
             config: &self.config,
             cluster: &self.cluster,
+            index: &self.index,
+            nodes: &self.nodes,
+            preferred: &preferred,
         };
-        let free = self.free.iter().filter_map(|id| self.nodes.get(id));
-        let preload = self.preload.iter().filter_map(|id| self.nodes.get(id));
-        if let Some(choice) = place::choose(&context, free, preload, &mut self.random) {
+        if let Some(choice) = place::choose(&context, &mut self.random) {
             return Some(Verdict::Place(Placement {
                 worker: choice.chosen.node.id,
                 environment: Some(choice.chosen.usable.environment.clone()),
@@ -91,17 +126,30 @@ impl Core {
                 eligible: choice.eligible,
             }));
         }
-        if head.needs.preferred_host.is_empty()
+        if needs.preferred_host.is_empty()
             && let Ok(usable) = question.own_machine()
         {
             return Some(on_submitter(Some(usable.environment), Why::OwnSlot));
         }
+        // Another submitter could be served where this one's blacklist stands in the way.
+        let reach = if submitter.blacklist.is_empty() {
+            Reach::Class
+        } else {
+            Reach::Lane
+        };
         if head.hopeful_at == Some(self.generation) {
-            return Some(Verdict::Wait { known: true });
+            return Some(Verdict::Wait { known: true, reach });
         }
-        if self.nodes.values().any(|node| question.ever(node)) {
+        let hope = if needs.preferred_host.is_empty() {
+            question.ever(submitter) || self.nodes.in_any_order().any(|node| question.ever(node))
+        } else {
+            let mut nodes = preferred.iter().filter_map(|id| self.nodes.get(id));
+            nodes.any(|node| question.ever(node))
+        };
+        if hope {
             return Some(Verdict::Wait {
                 known: head.hopeful_at.is_some(),
+                reach,
             });
         }
         Some(on_submitter(None, Why::Nobody))
@@ -222,7 +270,7 @@ impl Core {
             };
             self.queue.remove(job);
             job.needs = Arc::new(Needs {
-                environments: vec![same.clone()],
+                environments: Arc::from([same.clone()]),
                 ..(*job.needs).clone()
             });
             job.needs = self.queue.push(job);

@@ -34,7 +34,7 @@ impl Core {
         let submitter = node.name.clone();
         let file = bounded(request.file);
         let needs = Arc::new(Needs {
-            environments: request.environments,
+            environments: request.environments.into(),
             target: request.target,
             preferred_host: request.preferred_host,
             minimal_version: request.minimal_version,
@@ -55,6 +55,7 @@ impl Core {
                 language: request.language,
                 niceness,
                 arrival: self.arrivals,
+                memory: 0,
                 siblings: (ids.len() > 1).then(|| Arc::clone(&ids)),
                 requested_at: now,
             };
@@ -62,7 +63,7 @@ impl Core {
             out.push(Action::Note(Note::New {
                 job: job.id,
                 submitter: submitter.clone(),
-                environments: needs.environments.clone(),
+                environments: Arc::clone(&needs.environments),
                 file: job.file.clone(),
                 language: job.language,
                 niceness: u32::from(niceness),
@@ -78,6 +79,7 @@ impl Core {
             }
             self.jobs.insert(job.id, job);
         }
+        self.touched.push(id);
     }
 
     pub(super) fn begin(

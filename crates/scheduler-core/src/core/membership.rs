@@ -32,7 +32,7 @@ impl Core {
             });
             return;
         }
-        let node = Node::new(id, login, now);
+        let mut node = Node::new(id, login, now);
         out.push(Action::Accept {
             connection,
             node: id,
@@ -41,19 +41,20 @@ impl Core {
             name: node.name.clone(),
             version: node.agreed_version,
             features: node.features,
-            environments: node.environments.iter().cloned().collect(),
+            environments: node.environments.iter().collect(),
         }));
         out.push(tell_all(MonitorEvent::Stats(Box::new(node.stats(None)))));
-        let stale: Vec<NodeId> = self
-            .nodes
-            .values()
-            .filter(|other| other.address == node.address && other.name == node.name)
-            .map(|other| other.id)
-            .collect();
+        let mut stale = self.hosts.called(&node.name);
+        stale.retain(|other| {
+            let other = self.nodes.get(other);
+            other.is_some_and(|other| other.address == node.address && other.name == node.name)
+        });
         for old in stale {
             self.remove(old, Some(Dropped::Replaced), out);
         }
         let (version, no_remote) = (node.agreed_version, node.no_remote);
+        self.hosts.add(&node);
+        self.index.enter(&mut node);
         self.nodes.insert(id, node);
         self.generation += 1;
         if version >= CONFIGURATION_VERSION {
@@ -89,12 +90,14 @@ impl Core {
             out.push(Action::Configure { node: id });
         }
         node.environments = environments.into_iter().collect();
+        self.index.toolchains_changed(node);
+        self.opened = true;
         // A list without the toolchain under way may be about another one that was evicted; then the end of the job
         // that sends it clears the mark. A second sender of the same toolchain would destroy the first one's.
-        let arrived = node.installing.as_ref().is_some_and(|installing| {
-            let name = &installing.environment.name;
-            node.environments.iter().any(|have| have.name == *name)
-        });
+        let arrived = node
+            .installing
+            .as_ref()
+            .is_some_and(|installing| node.environments.has_name(&installing.environment.name));
         if arrived {
             self.end_installation(id);
         }
@@ -102,10 +105,11 @@ impl Core {
 
     /// Forgets a node with all its jobs. With a reason its connection is to be closed, too.
     pub(super) fn remove(&mut self, id: NodeId, reason: Option<Dropped>, out: &mut Vec<Action>) {
-        let Some(node) = self.nodes.remove(&id) else {
+        let Some(mut node) = self.nodes.remove(&id) else {
             return;
         };
-        self.refresh(id);
+        self.hosts.remove(&node);
+        self.index.leave(&mut node);
         for (alarm, at) in Alarm::ALL.into_iter().zip(node.alarms) {
             if let Some(at) = at {
                 self.alarms.remove(&(at, id, alarm));
@@ -140,7 +144,7 @@ impl Core {
                 client_count: 0,
             }));
         }
-        for other in self.nodes.values_mut() {
+        for other in self.nodes.in_any_order_mut() {
             other.blacklist.remove(&id);
         }
     }
@@ -161,7 +165,7 @@ impl Core {
     pub(super) fn drain(&mut self, now: Time) {
         self.draining = true;
         self.generation += 1;
-        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let ids: Vec<NodeId> = self.nodes().map(Node::id).collect();
         for id in ids {
             if let Some(node) = self.nodes.get_mut(&id)
                 && !node.draining
@@ -176,19 +180,19 @@ impl Core {
     /// Disconnects the nodes that were only kept for their jobs.
     pub(super) fn release_idle(&mut self, out: &mut Vec<Action>) {
         let idle: Vec<NodeId> = self
-            .nodes
-            .values()
+            .nodes()
             .filter(|node| node.draining && node.is_idle())
             .map(|node| node.id)
             .collect();
         for id in idle {
             self.remove(id, Some(Dropped::Election), out);
         }
-        self.draining = self.nodes.values().any(|node| node.draining);
+        self.draining = self.nodes.in_any_order().any(|node| node.draining);
     }
 
     pub(super) fn stop(&mut self, out: &mut Vec<Action>) {
-        while let Some(id) = self.nodes.first_key_value().map(|(id, _)| *id) {
+        let ids: Vec<NodeId> = self.nodes().map(Node::id).collect();
+        for id in ids {
             self.remove(id, Some(Dropped::Stopping), out);
         }
     }
@@ -201,10 +205,10 @@ impl Core {
                 event,
             });
         };
-        for node in self.nodes.values() {
+        for node in self.nodes() {
             tell(MonitorEvent::Stats(Box::new(node.stats(node.readings))));
         }
-        for job in self.jobs.values() {
+        for job in self.jobs() {
             tell(MonitorEvent::Requested {
                 job: job.id,
                 submitter: job.submitter,
@@ -219,7 +223,7 @@ impl Core {
                 });
             }
         }
-        for node in self.nodes.values() {
+        for node in self.nodes() {
             for local in node.local.values() {
                 tell(MonitorEvent::LocalBegun {
                     node: node.id,

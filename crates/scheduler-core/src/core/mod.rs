@@ -5,32 +5,39 @@ mod jobs;
 mod membership;
 mod timers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::action::Action;
-use crate::config::Config;
+use crate::config::{Algorithm, Config};
 use crate::core::timers::Alarm;
 use crate::eligible::{Obstacle, Question};
 use crate::estimate::ClusterMean;
 use crate::event::Event;
 use crate::explain::{Decision, Decisions};
+use crate::hosts::Hosts;
 use crate::ids::{JobId, NodeId, Text, Time};
+use crate::index::{Index, Standing};
 use crate::job::Job;
 use crate::node::Node;
-use crate::queue::Queue;
+use crate::place;
+use crate::queue::{Discipline, Queue};
 use crate::rng::Generator;
+use crate::table::Table;
 
 /// The scheduler, without the world around it.
 #[derive(Debug, Clone)]
 pub struct Core {
     config: Config,
-    nodes: BTreeMap<NodeId, Node>,
-    jobs: BTreeMap<JobId, Job>,
+    nodes: Table<NodeId, Node>,
+    hosts: Hosts,
+    jobs: Table<JobId, Job>,
     queue: Queue,
-    /// Nodes with a free slot and a load that allows work.
-    free: BTreeSet<NodeId>,
-    /// Nodes that would take a job for later.
-    preload: BTreeSet<NodeId>,
+    /// Nodes that others may use now.
+    index: Index,
+    /// Nodes whose own waiting jobs are to be tried again.
+    touched: Vec<NodeId>,
+    /// Somebody may take a job who could not when all were tried.
+    opened: bool,
     alarms: BTreeSet<(Time, NodeId, Alarm)>,
     cluster: ClusterMean,
     random: Generator,
@@ -43,6 +50,8 @@ pub struct Core {
     pass: u64,
     /// Changes whenever the answer to "could anybody ever take this job" may have become no.
     generation: u64,
+    /// The generation in which all waiting jobs were tried.
+    tried_at: u64,
     draining: bool,
 }
 
@@ -51,13 +60,22 @@ impl Core {
     pub fn new(config: Config) -> Self {
         let random = Generator::new(config.seed);
         let decisions = Decisions::new(config.decisions_kept);
+        let discipline = match config.algorithm {
+            Algorithm::Fastest
+            | Algorithm::RoundRobin
+            | Algorithm::LeastBusy
+            | Algorithm::Random
+            | Algorithm::Compat => Discipline::Turns,
+        };
         Core {
             config,
-            nodes: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            queue: Queue::default(),
-            free: BTreeSet::new(),
-            preload: BTreeSet::new(),
+            nodes: Table::new(),
+            hosts: Hosts::default(),
+            jobs: Table::new(),
+            queue: Queue::new(discipline),
+            index: Index::default(),
+            touched: Vec::new(),
+            opened: false,
             alarms: BTreeSet::new(),
             cluster: ClusterMean::default(),
             random,
@@ -69,6 +87,7 @@ impl Core {
             placements: 0,
             pass: 0,
             generation: 0,
+            tried_at: 0,
             draining: false,
         }
     }
@@ -76,7 +95,7 @@ impl Core {
     /// Applies what happened at `now` and says what is to be done, in this order. Events about nodes that are gone are
     /// ignored. `now` must not go back.
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(8);
         if let Some(node) = event_sender(&event) {
             if !self.nodes.contains_key(&node) {
                 return out;
@@ -101,7 +120,7 @@ impl Core {
 
     /// All daemons, in order of login.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values()
+        self.nodes.in_order()
     }
 
     /// One daemon.
@@ -111,12 +130,13 @@ impl Core {
 
     /// The first daemon with this name or address.
     pub fn find(&self, host: &[u8]) -> Option<&Node> {
-        self.nodes.values().find(|node| node.answers_to(host))
+        let called = self.hosts.called(&Text::from(host));
+        called.first().and_then(|id| self.nodes.get(id))
     }
 
     /// All live compile jobs, by number.
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.values()
+        self.jobs.in_order()
     }
 
     /// One live compile job.
@@ -166,7 +186,7 @@ impl Core {
             now,
         };
         self.nodes
-            .values()
+            .in_order()
             .filter_map(|node| Some((node.id, question.obstacle(node)?)))
             .collect()
     }
@@ -223,26 +243,18 @@ impl Core {
         }
     }
 
-    /// Brings the sets of open nodes up to date after a change to a node.
+    /// Brings the index up to date after a change to a node. Its own waiting jobs, and if it has room those of others,
+    /// are tried again.
     fn refresh(&mut self, id: NodeId) {
-        let node = self.nodes.get(&id);
-        let open = node.is_some_and(|node| {
-            !node.suspended
-                && !node.draining
-                && node.load < crate::config::LOAD_FULL
-                && node.has_room()
-        });
-        let free = open && node.is_some_and(Node::has_free_slot);
-        keep(&mut self.free, id, free);
-        keep(&mut self.preload, id, open && !free);
-    }
-}
-
-fn keep(set: &mut BTreeSet<NodeId>, id: NodeId, member: bool) {
-    if member {
-        set.insert(id);
-    } else {
-        set.remove(&id);
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let standing = place::standing(node, &self.config, &self.cluster);
+        self.index.update(node, standing);
+        self.opened |= standing != Standing::Closed;
+        if !node.submitted.is_empty() {
+            self.touched.push(id);
+        }
     }
 }
 

@@ -89,6 +89,7 @@ impl Core {
             let stats = node.stats(node.readings);
             out.push(tell_all(MonitorEvent::Stats(Box::new(stats))));
             self.generation += 1;
+            self.refresh(id);
         }
         self.set_alarm(id, Alarm::Test, Some(now.plus_seconds(pause)));
     }
@@ -117,6 +118,7 @@ impl Core {
     pub(super) fn end_installation(&mut self, id: NodeId) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.installing = None;
+            self.opened = true;
             self.set_alarm(id, Alarm::Install, None);
         }
     }
@@ -128,12 +130,7 @@ impl Core {
         address: Text,
         out: &mut Vec<Action>,
     ) {
-        let named: Vec<NodeId> = self
-            .nodes
-            .values()
-            .filter(|node| node.has_address(address.as_bytes()))
-            .map(|node| node.id)
-            .collect();
+        let named = self.hosts.at(&address);
         let Some(submitter) = self.nodes.get_mut(&id) else {
             return;
         };

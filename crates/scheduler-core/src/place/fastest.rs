@@ -1,36 +1,58 @@
-//! Earliest expected finish: waiting for a slot, sending the toolchain if it is missing, compiling at the speed the node
-//! showed so far, under its present load.
+//! Earliest expected finish by Icecream's own measure: waiting for a slot, sending the toolchain if it is missing,
+//! compiling a job of mean size at the speed the node showed so far, under its present load.
 //!
 //! What is unknown has to be learned: a worker nothing is known of gets a job while it is idle, and now and then the one
 //! that has waited longest is measured again.
 
 use crate::config::Config;
-use crate::estimate::speed_for;
+use crate::estimate::{ClusterMean, speed_for};
 use crate::explain::Why;
-use crate::place::{Context, Eligible, spread};
+use crate::index::{Order, Part, Room};
+use crate::node::Node;
+use crate::place::{Context, Eligible, Found, ordered};
 use crate::rng::Generator;
 
 /// A worker that has had so many jobs and still no speed is not "new" any more: it may be one that fails them all.
 const NEW_UNTIL: u64 = 4;
 
+/// New workers first, then by speed.
+pub(super) fn score(node: &Node, cluster: &ClusterMean) -> u64 {
+    if is_new(node) {
+        return u64::MAX;
+    }
+    ordered(speed_for(node, false, cluster))
+}
+
 pub(super) fn choose<'a>(
     context: &Context<'a>,
-    eligible: &mut [Eligible<'a>],
+    found: &mut Found<'_, 'a>,
+    parts: &[Part],
     random: &mut Generator,
 ) -> Option<(Eligible<'a>, Why)> {
     if context.cluster.is_unknown() {
-        return Some((spread::random(eligible, random)?, Why::NothingKnown));
-    }
-    for one in eligible.iter_mut() {
-        one.expected_ms = expected_ms(context, one);
-    }
-    if let Some(new) = new_worker(eligible) {
-        return Some((new, Why::NewWorker));
+        return Some((found.drawn(parts, random)?, Why::NothingKnown));
     }
     if random.percent(context.config.exploration_percent)
-        && let Some(waiting) = longest_waiting(context, eligible)
+        && found.room == Room::Free
+        && !found.eligible.iter().any(|one| is_new(one.node))
     {
-        return Some((waiting, Why::Exploration));
+        found.search(parts, Order::Waited, 1, None);
+        estimate(context, found);
+        let own = context.question.submitter.id;
+        let waiting = found
+            .eligible
+            .iter()
+            .filter(|one| one.node.id != own)
+            .min_by_key(|one| one.node.last_placement)
+            .copied();
+        if let Some(waiting) = waiting {
+            return Some((waiting, Why::Exploration));
+        }
+    }
+    estimate(context, found);
+    let eligible = &found.eligible;
+    if let Some(new) = new_worker(eligible) {
+        return Some((new, Why::NewWorker));
     }
     let best = |own: bool| {
         eligible
@@ -47,6 +69,12 @@ pub(super) fn choose<'a>(
             Some((own, Why::EarliestFinish))
         }
         (own, remote) => Some((remote.or(own)?, Why::EarliestFinish)),
+    }
+}
+
+fn estimate(context: &Context<'_>, found: &mut Found<'_, '_>) {
+    for one in &mut found.eligible {
+        one.expected_ms = expected_ms(context, one);
     }
 }
 
@@ -70,24 +98,16 @@ fn expected_ms(context: &Context<'_>, one: &Eligible<'_>) -> f32 {
     wait + transfer + compile
 }
 
+fn is_new(node: &Node) -> bool {
+    node.compiled.is_empty() && node.occupied() == 0 && node.placements < NEW_UNTIL
+}
+
 /// An idle worker without a speed; one that has the toolchain comes before one that has not.
 fn new_worker<'a>(eligible: &[Eligible<'a>]) -> Option<Eligible<'a>> {
     eligible
         .iter()
-        .filter(|one| {
-            one.node.compiled.is_empty()
-                && one.node.occupied() == 0
-                && one.node.placements < NEW_UNTIL
-        })
-        .min_by_key(|one| !one.usable.installed)
-        .copied()
-}
-
-fn longest_waiting<'a>(context: &Context<'a>, eligible: &[Eligible<'a>]) -> Option<Eligible<'a>> {
-    eligible
-        .iter()
-        .filter(|one| one.free && !context.question.is_submitter(one.node))
-        .min_by_key(|one| one.node.last_placement)
+        .filter(|one| is_new(one.node))
+        .min_by_key(|one| (!one.usable.installed, one.node.id))
         .copied()
 }
 

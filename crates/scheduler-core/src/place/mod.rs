@@ -1,8 +1,12 @@
 //! Choosing among the nodes that could take a job now.
 //!
-//! One rule stands above every algorithm: a node that would have to queue the job (preload) is chosen only if no eligible
-//! node has a free slot.
+//! Each policy says what makes a node better than another ([`score`]); the index finds the best few by that; the policy
+//! then looks at those few closely. Only [`compat`] looks at all, as what it reproduces does.
+//!
+//! One rule stands above every policy but [`compat`]: a node that would have to queue the job (preload) is chosen only if
+//! no eligible node has a free slot.
 
+mod compat;
 mod fastest;
 mod spread;
 
@@ -10,8 +14,14 @@ use crate::config::{Algorithm, Config};
 use crate::eligible::{Question, Usable};
 use crate::estimate::ClusterMean;
 use crate::explain::{CANDIDATES, Candidate, Why};
+use crate::ids::{NodeId, Text};
+use crate::index::{Index, Key, Order, Part, Room, Standing, Wanted};
 use crate::node::Node;
 use crate::rng::Generator;
+use crate::table::Table;
+
+/// How many of the best of each sort are looked at closely.
+const CLOSELY: usize = 4;
 
 /// A node that could take the job.
 #[derive(Clone, Copy)]
@@ -19,15 +29,20 @@ pub(crate) struct Eligible<'a> {
     pub(crate) node: &'a Node,
     pub(crate) usable: Usable<'a>,
     pub(crate) free: bool,
-    /// Set by [`fastest`]; 0 elsewhere.
+    /// Expected time to the end; 0 where the policy does not ask.
     pub(crate) expected_ms: f32,
 }
 
-/// What choosing depends on, beside the nodes.
+/// What choosing depends on.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) question: Question<'a>,
     pub(crate) config: &'a Config,
     pub(crate) cluster: &'a ClusterMean,
+    pub(crate) index: &'a Index,
+    pub(crate) nodes: &'a Table<NodeId, Node>,
+    /// Nodes with the preferred host's name or address, in order of login.
+    pub(crate) preferred: &'a [NodeId],
 }
 
 /// The chosen node with its ground, and what it was chosen from.
@@ -35,62 +50,235 @@ pub(crate) struct Choice<'a> {
     pub(crate) chosen: Eligible<'a>,
     pub(crate) why: Why,
     pub(crate) candidates: Vec<Candidate>,
+    /// How many nodes had room.
     pub(crate) eligible: usize,
 }
 
-/// Chooses among `free` (a job would start at once), else among `preload`; both in order of login.
-pub(crate) fn choose<'a>(
-    context: &Context<'a>,
-    free: impl Iterator<Item = &'a Node>,
-    preload: impl Iterator<Item = &'a Node>,
-    random: &mut Generator,
-) -> Option<Choice<'a>> {
-    let mut eligible = among(context, free, true);
-    if eligible.is_empty() {
-        eligible = among(context, preload, false);
+/// Where a node stands among those with room, by the policy in force.
+pub(crate) fn standing(node: &Node, config: &Config, cluster: &ClusterMean) -> Standing {
+    let open = !node.suspended
+        && !node.draining
+        && node.load < crate::config::LOAD_FULL
+        && !node.no_remote
+        && node.chroot
+        && node.is_reachable()
+        && node.has_room();
+    if !open {
+        return Standing::Closed;
     }
-    let first = *eligible.first()?;
-    let (chosen, why) = if !context.question.needs.preferred_host.is_empty() {
-        (first, Why::Preferred)
-    } else if eligible.len() == 1 {
-        (first, Why::OnlyOne)
-    } else {
-        match context.config.algorithm {
-            Algorithm::Fastest => fastest::choose(context, &mut eligible, random)?,
-            Algorithm::RoundRobin => (spread::round_robin(&eligible)?, Why::RoundRobin),
-            Algorithm::LeastBusy => (spread::least_busy(&eligible)?, Why::LeastBusy),
-            Algorithm::Random => (spread::random(&eligible, random)?, Why::Random),
-        }
+    let key = Key {
+        score: score(node, config, cluster).max(1),
+        waited: u64::MAX - node.last_placement,
+        memory: u32::MAX,
+        count: 1,
     };
+    if node.has_free_slot() {
+        Standing::Free(key)
+    } else {
+        Standing::Full(key)
+    }
+}
+
+fn score(node: &Node, config: &Config, cluster: &ClusterMean) -> u64 {
+    match config.algorithm {
+        Algorithm::Fastest => fastest::score(node, cluster),
+        Algorithm::LeastBusy => spread::score(node),
+        Algorithm::RoundRobin | Algorithm::Random => u64::MAX - node.last_placement,
+        Algorithm::Compat => u64::MAX - u64::from(node.id.0),
+    }
+}
+
+/// An order-preserving number for a speed, with room for a tie-breaker.
+fn ordered(speed: f32) -> u64 {
+    u64::from(speed.max(0.0).to_bits())
+}
+
+/// Chooses a node with room, if there is one.
+pub(crate) fn choose<'a>(context: &Context<'a>, random: &mut Generator) -> Option<Choice<'a>> {
+    if !context.question.needs.preferred_host.is_empty() {
+        return preferred(context);
+    }
+    if context.config.algorithm == Algorithm::Compat {
+        return compat::choose(context, random);
+    }
+    let parts: Vec<Part> = context.index.parts(context.question.needs).collect();
+    for room in [Room::Free, Room::Full] {
+        let mut found = Found::new(context, room);
+        found.own();
+        let counted: usize = parts
+            .iter()
+            .map(|part| context.index.count(*part, room))
+            .sum();
+        if counted > 0 {
+            found.best(&parts, Order::Score, CLOSELY);
+        }
+        let Some(first) = found.eligible.first().copied() else {
+            continue;
+        };
+        let eligible = counted.max(found.eligible.len());
+        let (chosen, why) = if eligible == 1 {
+            (first, Why::OnlyOne)
+        } else {
+            match context.config.algorithm {
+                Algorithm::Fastest | Algorithm::Compat => {
+                    fastest::choose(context, &mut found, &parts, random)?
+                }
+                Algorithm::RoundRobin => (spread::round_robin(&found.eligible)?, Why::RoundRobin),
+                Algorithm::LeastBusy => (spread::least_busy(&found.eligible)?, Why::LeastBusy),
+                Algorithm::Random => (found.drawn(&parts, random)?, Why::Random),
+            }
+        };
+        return Some(Choice {
+            chosen,
+            why,
+            eligible,
+            candidates: candidates(&found.eligible),
+        });
+    }
+    None
+}
+
+/// The first node that answers to the name the submitter gave, one with a free slot before others.
+fn preferred<'a>(context: &Context<'a>) -> Option<Choice<'a>> {
+    let eligible: Vec<Eligible<'a>> = context
+        .preferred
+        .iter()
+        .filter_map(|id| context.eligible(*id))
+        .collect();
+    let chosen = eligible
+        .iter()
+        .find(|one| one.free)
+        .or(eligible.first())
+        .copied()?;
     Some(Choice {
         chosen,
-        why,
+        why: Why::Preferred,
         eligible: eligible.len(),
-        candidates: best_of(&eligible),
+        candidates: candidates(&eligible),
     })
 }
 
-fn among<'a>(
-    context: &Context<'a>,
-    nodes: impl Iterator<Item = &'a Node>,
-    free: bool,
-) -> Vec<Eligible<'a>> {
-    nodes
-        .filter_map(|node| {
-            let usable = context.question.now(node).ok()?;
-            Some(Eligible {
-                node,
-                usable,
-                free,
-                expected_ms: 0.0,
-            })
+impl<'a> Context<'a> {
+    fn eligible(&self, id: NodeId) -> Option<Eligible<'a>> {
+        let node = self.nodes.get(&id)?;
+        let usable = self.question.now(node).ok()?;
+        Some(Eligible {
+            node,
+            usable,
+            free: node.has_free_slot(),
+            expected_ms: 0.0,
         })
-        .collect()
+    }
+}
+
+/// The eligible nodes looked at closely.
+pub(crate) struct Found<'c, 'a> {
+    context: &'c Context<'a>,
+    room: Room,
+    pub(crate) eligible: Vec<Eligible<'a>>,
+}
+
+impl<'c, 'a> Found<'c, 'a> {
+    fn new(context: &'c Context<'a>, room: Room) -> Self {
+        Found {
+            context,
+            room,
+            eligible: Vec::with_capacity(CANDIDATES + 1),
+        }
+    }
+
+    /// The submitter itself, which may take its own jobs even if it is not in the index.
+    fn own(&mut self) {
+        let own = self.context.question.submitter;
+        if (self.room == Room::Free) == own.has_free_slot()
+            && let Some(one) = self.context.eligible(own.id)
+        {
+            self.eligible.push(one);
+        }
+    }
+
+    /// The best of those that have a toolchain, and the best of all.
+    fn best(&mut self, parts: &[Part], order: Order, limit: usize) {
+        let needs = self.context.question.needs;
+        for offered in needs.environments.iter() {
+            self.search(parts, order, limit, Some((&offered.name, &needs.target)));
+        }
+        self.search(parts, order, limit, None);
+    }
+
+    fn search(
+        &mut self,
+        parts: &[Part],
+        order: Order,
+        limit: usize,
+        toolchain: Option<(&Text, &Text)>,
+    ) {
+        let wanted = Wanted {
+            order,
+            room: self.room,
+            toolchain,
+            memory: 0,
+        };
+        let mut best = Vec::with_capacity(limit + 1);
+        let context = self.context;
+        let known = &self.eligible;
+        for part in parts {
+            context.index.best(
+                *part,
+                &wanted,
+                limit,
+                |id| {
+                    !known.iter().any(|one| one.node.id == id)
+                        && context
+                            .nodes
+                            .get(&id)
+                            .is_some_and(|node| context.question.now(node).is_ok())
+                },
+                &mut best,
+            );
+        }
+        let found = best.iter().filter_map(|(_, id)| context.eligible(*id));
+        self.eligible.extend(found.collect::<Vec<_>>());
+    }
+
+    /// Any of the nodes with room, each as likely as the others.
+    fn drawn(&mut self, parts: &[Part], random: &mut Generator) -> Option<Eligible<'a>> {
+        const ATTEMPTS: usize = 16;
+        let context = self.context;
+        let counts: Vec<usize> = parts
+            .iter()
+            .map(|part| context.index.count(*part, self.room))
+            .collect();
+        let own = context.question.submitter.id;
+        let own_only = self
+            .eligible
+            .iter()
+            .find(|one| one.node.id == own && !one.node.is_listed());
+        let total = counts.iter().sum::<usize>() + usize::from(own_only.is_some());
+        for _ in 0..ATTEMPTS {
+            let mut place = random.below(total);
+            let mut drawn = own_only.copied();
+            for (part, count) in parts.iter().zip(&counts) {
+                if place < *count {
+                    let id = context.index.nth(*part, self.room, place);
+                    drawn = id.and_then(|id| context.eligible(id));
+                    break;
+                }
+                place -= count;
+            }
+            if drawn.is_some() {
+                return drawn;
+            }
+        }
+        self.eligible
+            .get(random.below(self.eligible.len()))
+            .copied()
+    }
 }
 
 /// For explanation: the few with the earliest expected finish.
-fn best_of(eligible: &[Eligible<'_>]) -> Vec<Candidate> {
-    let mut best: Vec<Candidate> = Vec::with_capacity(CANDIDATES + 1);
+fn candidates(eligible: &[Eligible<'_>]) -> Vec<Candidate> {
+    let mut best: Vec<Candidate> = Vec::with_capacity(eligible.len().min(CANDIDATES + 1));
     for one in eligible {
         let at = best.partition_point(|other| other.expected_ms <= one.expected_ms);
         if at < CANDIDATES {

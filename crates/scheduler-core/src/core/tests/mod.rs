@@ -231,17 +231,25 @@ pub(super) fn dropped(actions: &[Action]) -> Vec<(NodeId, Dropped)> {
 impl Core {
     /// What must hold between any two events.
     pub(super) fn check(&self) {
-        for node in self.nodes.values() {
-            for job in &node.jobs {
-                assert_eq!(self.jobs[job].worker(), Some(node.id));
+        let (mut open, mut free) = (0, 0);
+        let job = |id: &JobId| self.jobs.get(id).expect("a live job");
+        let node = |id: &NodeId| self.nodes.get(id).expect("a node that is here");
+        for node in self.nodes() {
+            for id in &node.jobs {
+                assert_eq!(job(id).worker(), Some(node.id));
             }
-            for job in &node.submitted {
-                assert_eq!(self.jobs[job].submitter, node.id);
+            for id in &node.submitted {
+                assert_eq!(job(id).submitter, node.id);
             }
-            let open = !node.suspended && !node.draining && node.load < 1000 && node.has_room();
-            let free = open && node.has_free_slot();
-            assert_eq!(self.free.contains(&node.id), free, "free {}", node.id);
-            assert_eq!(self.preload.contains(&node.id), open && !free);
+            let standing = crate::place::standing(node, &self.config, &self.cluster);
+            let indexed = node.seat.as_ref().unwrap().standing;
+            let sort = std::mem::discriminant::<crate::index::Standing>;
+            assert_eq!(sort(&indexed), sort(&standing), "node {}", node.id);
+            match indexed {
+                crate::index::Standing::Closed => {}
+                crate::index::Standing::Free(_) => (open, free) = (open + 1, free + 1),
+                crate::index::Standing::Full(_) => open += 1,
+            }
             for host in node.blacklist.keys() {
                 assert!(self.nodes.contains_key(host));
             }
@@ -249,17 +257,15 @@ impl Core {
                 assert!(node.jobs.contains(&installing.job));
             }
         }
-        for id in self.free.union(&self.preload) {
-            assert!(self.nodes.contains_key(id));
-        }
+        assert_eq!((self.index.open(), self.index.free()), (open, free));
         for (_, id, _) in &self.alarms {
             assert!(self.nodes.contains_key(id));
         }
         let mut queued = Vec::new();
-        for job in self.jobs.values() {
-            assert!(self.nodes[&job.submitter].submitted.contains(&job.id));
+        for job in self.jobs() {
+            assert!(node(&job.submitter).submitted.contains(&job.id));
             match job.worker() {
-                Some(worker) => assert!(self.nodes[&worker].jobs.contains(&job.id)),
+                Some(worker) => assert!(node(&worker).jobs.contains(&job.id)),
                 None => queued.push(job.id),
             }
         }
@@ -269,6 +275,6 @@ impl Core {
     /// Nothing of departed nodes is left.
     pub(super) fn check_empty(&self) {
         assert!(self.nodes.is_empty() && self.jobs.is_empty() && self.queue.is_empty());
-        assert!(self.free.is_empty() && self.preload.is_empty() && self.alarms.is_empty());
+        assert!(self.index.open() == 0 && self.hosts.is_empty() && self.alarms.is_empty());
     }
 }

@@ -1,0 +1,637 @@
+//! Which nodes have room, best first, without looking at all of them.
+//!
+//! Nodes that others may use are grouped by kind: platform, protocol version and features, which are few in any cluster. A
+//! kind keeps a tournament tree of all its nodes, and one for each toolchain that is being asked for, so that "the best
+//! that has it" and "the best of all" take a logarithmic number of steps, and a change to a node as many for each tree it
+//! is in. Trees of toolchains come into being with the first question and give way to others after a while.
+//!
+//! What makes a node better than another is [`crate::place`]'s business: here it is a number.
+
+use crate::eligible::runs_on;
+use crate::ids::{NodeId, Text};
+use crate::job::Needs;
+use crate::node::Node;
+use crate::table::Table;
+
+/// Toolchains with a tree of their own, per kind.
+const TOOLCHAINS: usize = 64;
+
+/// How a node, or the best of several, compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Key {
+    /// Higher is better; never 0 for a node.
+    pub(crate) score: u64,
+    /// Higher has waited longer; never 0 for a node.
+    pub(crate) waited: u64,
+    /// Memory nobody has been promised, in MiB.
+    pub(crate) memory: u32,
+    /// How many nodes this stands for: 1 for a node.
+    pub(crate) count: u32,
+}
+
+impl Key {
+    const NONE: Key = Key {
+        score: 0,
+        waited: 0,
+        memory: 0,
+        count: 0,
+    };
+
+    fn with(self, other: Key) -> Key {
+        Key {
+            score: self.score.max(other.score),
+            waited: self.waited.max(other.waited),
+            memory: self.memory.max(other.memory),
+            count: self.count + other.count,
+        }
+    }
+
+    fn by(self, order: Order) -> u64 {
+        match order {
+            Order::Score => self.score,
+            Order::Waited => self.waited,
+        }
+    }
+}
+
+/// What "best" means in a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The highest score.
+    Score,
+    /// The longest time without a new job.
+    Waited,
+}
+
+/// Whether a node takes jobs of others now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It does not.
+    Closed,
+    /// A job would start at once.
+    Free(Key),
+    /// A job would be the next.
+    Full(Key),
+}
+
+/// Which of the nodes with room are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Those where a job would start at once.
+    Free,
+    /// Those where it would be the next.
+    Full,
+}
+
+/// Where a node stands in the index.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    kind: usize,
+    position: usize,
+    held: Vec<Held>,
+    pub(crate) standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    slot: usize,
+    /// Tells a toolchain from a later one in the same slot.
+    stamp: u64,
+    position: usize,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    kinds: Vec<Option<Kind>>,
+    /// Nodes that are not closed.
+    open: usize,
+    /// Nodes with a free slot.
+    free: usize,
+    stamp: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Kind {
+    platform: Text,
+    version: u32,
+    features: u32,
+    members: usize,
+    all: Set,
+    toolchains: Vec<Toolchain>,
+}
+
+#[derive(Debug, Clone)]
+struct Toolchain {
+    name: Text,
+    target: Text,
+    stamp: u64,
+    used: u64,
+    set: Set,
+}
+
+/// A question's part of the index: one kind that can run the job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part(usize);
+
+impl Index {
+    /// How many nodes have room, if only for later.
+    pub(crate) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// How many nodes have a free slot.
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.free
+    }
+
+    /// Takes in a node that has just come.
+    pub(crate) fn enter(&mut self, node: &mut Node) {
+        let same = |kind: &Kind| {
+            kind.version == node.own_version
+                && kind.features == node.features
+                && kind.platform == node.platform
+        };
+        let at = match self
+            .kinds
+            .iter()
+            .position(|kind| kind.as_ref().is_some_and(same))
+        {
+            Some(at) => at,
+            None => {
+                let kind = Some(Kind {
+                    platform: node.platform.clone(),
+                    version: node.own_version,
+                    features: node.features,
+                    members: 0,
+                    all: Set::default(),
+                    toolchains: Vec::new(),
+                });
+                match self.kinds.iter().position(Option::is_none) {
+                    Some(at) => {
+                        self.kinds[at] = kind;
+                        at
+                    }
+                    None => {
+                        self.kinds.push(kind);
+                        self.kinds.len() - 1
+                    }
+                }
+            }
+        };
+        let Some(Some(kind)) = self.kinds.get_mut(at) else {
+            return;
+        };
+        kind.members += 1;
+        node.seat = Some(Seat {
+            kind: at,
+            position: kind.all.join(node.id),
+            held: Vec::new(),
+            standing: Standing::Closed,
+        });
+        self.toolchains_changed(node);
+    }
+
+    /// Forgets a node.
+    pub(crate) fn leave(&mut self, node: &mut Node) {
+        self.update(node, Standing::Closed);
+        let Some(seat) = node.seat.take() else {
+            return;
+        };
+        let Some(slot) = self.kinds.get_mut(seat.kind) else {
+            return;
+        };
+        if let Some(kind) = slot {
+            kind.all.part(seat.position);
+            for held in &seat.held {
+                if let Some(toolchain) = kind.held(held) {
+                    toolchain.set.part(held.position);
+                }
+            }
+            kind.members -= 1;
+            if kind.members == 0 {
+                *slot = None;
+            }
+        }
+    }
+
+    /// The node has other toolchains than before.
+    pub(crate) fn toolchains_changed(&mut self, node: &mut Node) {
+        let Some(seat) = &mut node.seat else { return };
+        let Some(Some(kind)) = self.kinds.get_mut(seat.kind) else {
+            return;
+        };
+        for held in seat.held.drain(..) {
+            if let Some(toolchain) = kind.held(&held) {
+                toolchain.set.part(held.position);
+            }
+        }
+        for (slot, toolchain) in kind.toolchains.iter_mut().enumerate() {
+            if node.environments.has(&toolchain.name, &toolchain.target) {
+                let position = toolchain.set.join(node.id);
+                toolchain.set.update(position, seat.standing);
+                seat.held.push(Held {
+                    slot,
+                    stamp: toolchain.stamp,
+                    position,
+                });
+            }
+        }
+    }
+
+    /// The node's standing may have changed.
+    pub(crate) fn update(&mut self, node: &mut Node, standing: Standing) {
+        let Some(seat) = &mut node.seat else { return };
+        if seat.standing == standing {
+            return;
+        }
+        let counted = |standing: Standing| match standing {
+            Standing::Closed => (0, 0),
+            Standing::Free(_) => (1, 1),
+            Standing::Full(_) => (1, 0),
+        };
+        let (old, new) = (counted(seat.standing), counted(standing));
+        self.open = self.open + new.0 - old.0;
+        self.free = self.free + new.1 - old.1;
+        seat.standing = standing;
+        let Some(Some(kind)) = self.kinds.get_mut(seat.kind) else {
+            return;
+        };
+        kind.all.update(seat.position, standing);
+        seat.held.retain(|held| match kind.held(held) {
+            Some(toolchain) => {
+                toolchain.set.update(held.position, standing);
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// The kinds on which a job could run.
+    pub(crate) fn parts<'a>(&'a self, needs: &'a Needs) -> impl Iterator<Item = Part> + 'a {
+        self.kinds.iter().enumerate().filter_map(|(at, kind)| {
+            let kind = kind.as_ref()?;
+            let able = kind.version >= needs.minimal_version
+                && needs.features & !kind.features == 0
+                && needs
+                    .environments
+                    .iter()
+                    .any(|offered| runs_on(&offered.platform, &kind.platform));
+            able.then_some(Part(at))
+        })
+    }
+
+    /// Sees to it that there is a tree for each toolchain of the job.
+    pub(crate) fn prepare(&mut self, needs: &Needs, nodes: &mut Table<NodeId, Node>) {
+        let parts: [Option<Part>; 4] = {
+            let mut parts = self.parts(needs);
+            std::array::from_fn(|_| parts.next())
+        };
+        for part in parts.into_iter().flatten() {
+            for offered in needs.environments.iter() {
+                self.activate(part, &offered.platform, &offered.name, &needs.target, nodes);
+            }
+        }
+    }
+
+    fn activate(
+        &mut self,
+        part: Part,
+        platform: &Text,
+        name: &Text,
+        target: &Text,
+        nodes: &mut Table<NodeId, Node>,
+    ) {
+        let Some(Some(kind)) = self.kinds.get_mut(part.0) else {
+            return;
+        };
+        self.stamp += 1;
+        let stamp = self.stamp;
+        if let Some(toolchain) = kind
+            .toolchains
+            .iter_mut()
+            .find(|toolchain| toolchain.name == *name && toolchain.target == *target)
+        {
+            toolchain.used = stamp;
+            return;
+        }
+        if !runs_on(platform, &kind.platform) {
+            return;
+        }
+        let mut toolchain = Toolchain {
+            name: name.clone(),
+            target: target.clone(),
+            stamp,
+            used: stamp,
+            set: Set::default(),
+        };
+        let slot = if kind.toolchains.len() < TOOLCHAINS {
+            kind.toolchains.len()
+        } else {
+            let oldest = kind
+                .toolchains
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, toolchain)| toolchain.used);
+            oldest.map_or(0, |(slot, _)| slot)
+        };
+        for id in kind.all.members() {
+            let Some(node) = nodes.get_mut(&id) else {
+                continue;
+            };
+            let has = node.environments.has(name, target);
+            let Some(seat) = &mut node.seat else { continue };
+            seat.held.retain(|held| held.slot != slot);
+            if has {
+                let position = toolchain.set.join(id);
+                toolchain.set.update(position, seat.standing);
+                seat.held.push(Held {
+                    slot,
+                    stamp,
+                    position,
+                });
+            }
+        }
+        match kind.toolchains.get_mut(slot) {
+            Some(old) => *old = toolchain,
+            None => kind.toolchains.push(toolchain),
+        }
+    }
+
+    /// The best `limit` nodes of a part with room, that have this much memory and are accepted, best first, added to
+    /// `found`.
+    pub(crate) fn best(
+        &self,
+        part: Part,
+        wanted: &Wanted,
+        limit: usize,
+        mut accept: impl FnMut(NodeId) -> bool,
+        found: &mut Vec<(u64, NodeId)>,
+    ) {
+        let Some(Some(kind)) = self.kinds.get(part.0) else {
+            return;
+        };
+        let Some(set) = kind.set(wanted.toolchain) else {
+            return;
+        };
+        set.search(set.tree(wanted.room), 1, wanted, limit, &mut accept, found);
+    }
+
+    /// How many nodes of a part have room of this sort.
+    pub(crate) fn count(&self, part: Part, room: Room) -> usize {
+        match self.kinds.get(part.0) {
+            Some(Some(kind)) => kind.all.tree(room).key(1).count as usize,
+            _ => 0,
+        }
+    }
+
+    /// One of those nodes, by its place among them.
+    pub(crate) fn nth(&self, part: Part, room: Room, place: usize) -> Option<NodeId> {
+        let kind = self.kinds.get(part.0)?.as_ref()?;
+        let tree = kind.all.tree(room);
+        let (mut at, mut place) = (1, place);
+        while at < tree.leaves() {
+            let left = tree.key(2 * at).count as usize;
+            if place < left {
+                at *= 2;
+            } else {
+                place -= left;
+                at = 2 * at + 1;
+            }
+        }
+        kind.all.ids.get(at.checked_sub(tree.leaves())?).copied()?
+    }
+}
+
+/// What is searched for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) order: Order,
+    pub(crate) room: Room,
+    /// Name and target of the toolchain that must be there; none if any node will do.
+    pub(crate) toolchain: Option<(&'a Text, &'a Text)>,
+    /// MiB.
+    pub(crate) memory: u32,
+}
+
+impl Kind {
+    fn set(&self, toolchain: Option<(&Text, &Text)>) -> Option<&Set> {
+        let Some((name, target)) = toolchain else {
+            return Some(&self.all);
+        };
+        self.toolchains
+            .iter()
+            .find(|toolchain| toolchain.name == *name && toolchain.target == *target)
+            .map(|toolchain| &toolchain.set)
+    }
+
+    fn held(&mut self, held: &Held) -> Option<&mut Toolchain> {
+        self.toolchains
+            .get_mut(held.slot)
+            .filter(|toolchain| toolchain.stamp == held.stamp)
+    }
+}
+
+/// Nodes in two trees over the same positions.
+#[derive(Debug, Clone, Default)]
+struct Set {
+    ids: Vec<Option<NodeId>>,
+    vacant: Vec<usize>,
+    free: Tree,
+    full: Tree,
+}
+
+impl Set {
+    fn join(&mut self, id: NodeId) -> usize {
+        match self.vacant.pop() {
+            Some(position) => {
+                self.ids[position] = Some(id);
+                position
+            }
+            None => {
+                self.ids.push(Some(id));
+                self.free.grow(self.ids.len());
+                self.full.grow(self.ids.len());
+                self.ids.len() - 1
+            }
+        }
+    }
+
+    fn part(&mut self, position: usize) {
+        self.update(position, Standing::Closed);
+        self.ids[position] = None;
+        self.vacant.push(position);
+    }
+
+    fn update(&mut self, position: usize, standing: Standing) {
+        let (free, full) = match standing {
+            Standing::Closed => (Key::NONE, Key::NONE),
+            Standing::Free(key) => (key, Key::NONE),
+            Standing::Full(key) => (Key::NONE, key),
+        };
+        self.free.set(position, free);
+        self.full.set(position, full);
+    }
+
+    fn tree(&self, room: Room) -> &Tree {
+        match room {
+            Room::Free => &self.free,
+            Room::Full => &self.full,
+        }
+    }
+
+    fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.ids.iter().copied().flatten()
+    }
+
+    fn search(
+        &self,
+        tree: &Tree,
+        at: usize,
+        wanted: &Wanted,
+        limit: usize,
+        accept: &mut impl FnMut(NodeId) -> bool,
+        found: &mut Vec<(u64, NodeId)>,
+    ) {
+        let key = tree.key(at);
+        let score = key.by(wanted.order);
+        if key.count == 0 || key.memory < wanted.memory {
+            return;
+        }
+        if found.len() >= limit && found.last().is_some_and(|(worst, _)| score <= *worst) {
+            return;
+        }
+        if at >= tree.leaves() {
+            let id = self.ids.get(at - tree.leaves()).copied().flatten();
+            if let Some(id) = id
+                && accept(id)
+            {
+                let place = found.partition_point(|(other, _)| *other >= score);
+                found.insert(place, (score, id));
+                found.truncate(limit);
+            }
+            return;
+        }
+        let (left, right) = (2 * at, 2 * at + 1);
+        let (first, second) = if tree.key(right).by(wanted.order) > tree.key(left).by(wanted.order)
+        {
+            (right, left)
+        } else {
+            (left, right)
+        };
+        self.search(tree, first, wanted, limit, accept, found);
+        self.search(tree, second, wanted, limit, accept, found);
+    }
+}
+
+/// A complete binary tree in an array: the root at 1, the children of `n` at `2n` and `2n+1`, leaves in the second half.
+#[derive(Debug, Clone, Default)]
+struct Tree {
+    keys: Vec<Key>,
+}
+
+impl Tree {
+    fn leaves(&self) -> usize {
+        self.keys.len() / 2
+    }
+
+    fn key(&self, at: usize) -> Key {
+        self.keys.get(at).copied().unwrap_or(Key::NONE)
+    }
+
+    fn set(&mut self, position: usize, key: Key) {
+        let mut at = self.leaves() + position;
+        if self.key(at) == key {
+            return;
+        }
+        self.keys[at] = key;
+        while at > 1 {
+            at /= 2;
+            let best = self.keys[2 * at].with(self.keys[2 * at + 1]);
+            if self.keys[at] == best {
+                return;
+            }
+            self.keys[at] = best;
+        }
+    }
+
+    fn grow(&mut self, members: usize) {
+        if members <= self.leaves() {
+            return;
+        }
+        let old = self.leaves();
+        let leaves = members.next_power_of_two();
+        let mut keys = vec![Key::NONE; 2 * leaves];
+        keys[leaves..leaves + old].copy_from_slice(&self.keys[old..]);
+        for at in (1..leaves).rev() {
+            keys[at] = keys[2 * at].with(keys[2 * at + 1]);
+        }
+        self.keys = keys;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn best(set: &Set, memory: u32, limit: usize, odd_only: bool) -> Vec<u64> {
+        let mut found = Vec::new();
+        let mut accept = |id: NodeId| !odd_only || id.0 % 2 == 1;
+        let wanted = Wanted {
+            order: Order::Score,
+            room: Room::Free,
+            toolchain: None,
+            memory,
+        };
+        set.search(&set.free, 1, &wanted, limit, &mut accept, &mut found);
+        found.into_iter().map(|(score, _)| score).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_looking_at_all_finds(
+            changes in proptest::collection::vec((0u32..40, 0u64..50, 0u32..4, any::<bool>()), 0..200),
+            memory in 0u32..4,
+            limit in 1usize..6,
+            odd_only in any::<bool>(),
+        ) {
+            let mut set = Set::default();
+            let mut there: Vec<(u32, usize, Key)> = Vec::new();
+            for (id, score, memory, leaves) in changes {
+                let key = Key {
+                    score: score + 1,
+                    waited: 1,
+                    memory,
+                    count: 1,
+                };
+                match there.iter().position(|(known, ..)| *known == id) {
+                    Some(at) if leaves => {
+                        let (_, position, _) = there.remove(at);
+                        set.part(position);
+                    }
+                    Some(at) => {
+                        there[at].2 = key;
+                        set.update(there[at].1, Standing::Free(key));
+                    }
+                    None => {
+                        let position = set.join(NodeId(id));
+                        set.update(position, Standing::Free(key));
+                        there.push((id, position, key));
+                    }
+                }
+            }
+            let mut expected: Vec<u64> = there
+                .iter()
+                .filter(|(id, _, key)| {
+                    key.memory >= memory && (!odd_only || id % 2 == 1)
+                })
+                .map(|(.., key)| key.score)
+                .collect();
+            expected.sort_by(|a, b| b.cmp(a));
+            expected.truncate(limit);
+            prop_assert_eq!(best(&set, memory, limit, odd_only), expected);
+        }
+    }
+}
