@@ -57,6 +57,30 @@ pub struct Remote {
     pub nice: i32,
     /// Bits of [`features`](gelato_wire::types::features): the compressions of toolchains that are taken.
     pub features: u32,
+    /// What one job may use up.
+    pub limits: JobLimits,
+}
+
+/// What ends a job of another machine early. It then goes back to its submitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobLimits {
+    /// From start to end.
+    pub time: Duration,
+    /// Bytes on disk in the job's folder.
+    pub disk: u64,
+    /// Bytes the compiler may print; beyond that it finds its output closed.
+    pub printed: u64,
+}
+
+impl Default for JobLimits {
+    /// Icecream's submitter waits 12 minutes for a result and Gelato's not much longer; no object is as large, and no result carries as much text.
+    fn default() -> JobLimits {
+        JobLimits {
+            time: Duration::from_secs(30 * 60),
+            disk: 8 << 30,
+            printed: 64 << 20,
+        }
+    }
 }
 
 /// Waiting between two tries to find a scheduler: doubled from `first` up to `longest`, and each wait is between half of that

@@ -26,7 +26,7 @@ mod slots;
 mod start;
 mod worker;
 
-pub use config::{Config, Reconnect, Remote};
+pub use config::{Config, JobLimits, Reconnect, Remote};
 pub use error::DaemonError;
 pub use readings::cpus;
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown};

@@ -219,6 +219,7 @@ fn terms(remote: &Remote, config: &Config) -> Terms {
         nice: remote.nice,
         memory,
         compression: config.compression,
+        limits: remote.limits,
     }
 }
 

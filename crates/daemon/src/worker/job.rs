@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::{debug, info, warn};
 
-use super::process::{Ending, Said, Source, attach, reap};
+use super::process::{Said, Source, attach, reap};
+use super::watchdog::Watchdog;
 use super::{Worker, WorkerError, result};
 use crate::core::vocabulary::{Event, JobReport, JobRequest};
 use crate::ids::ClientId;
@@ -147,7 +148,12 @@ impl Line<'_> {
                 return self.not_begun(worker, request, intake, &error).await;
             }
         };
-        let watched = self.watch(&running, &mut source, ending, &mut intake).await;
+        let limits = worker.terms.limits;
+        let watchdog = Watchdog::new(limits, bench.folder());
+        let collecting = ending.collect(limits.printed);
+        let watched = self
+            .watch(&running, &mut source, collecting, watchdog, &mut intake)
+            .await;
         if watched.is_err() {
             running.kill();
         }
@@ -214,12 +220,13 @@ impl Line<'_> {
         &mut self,
         running: &Running,
         source: &mut Source,
-        ending: Ending,
+        collecting: impl Future<Output = Said>,
+        watchdog: Watchdog,
         intake: &mut Intake,
     ) -> Result<Watched, Abandon> {
         let Line { reader, orders, .. } = self;
-        let collecting = ending.collect();
-        tokio::pin!(collecting);
+        let too_far = watchdog.bark();
+        tokio::pin!(collecting, too_far);
         let mut said = None;
         let mut handed_back = None;
         {
@@ -228,6 +235,10 @@ impl Line<'_> {
             loop {
                 tokio::select! {
                     order = orders.recv() => stop(order, running, &mut handed_back)?,
+                    reason = &mut too_far, if handed_back.is_none() => {
+                        running.kill();
+                        handed_back = Some(reason);
+                    }
                     over = &mut collecting, if said.is_none() => said = Some(over),
                     fed = &mut feeding => {
                         fed?;
@@ -242,6 +253,10 @@ impl Line<'_> {
             }
             tokio::select! {
                 order = orders.recv() => stop(order, running, &mut handed_back)?,
+                reason = &mut too_far, if handed_back.is_none() => {
+                    running.kill();
+                    handed_back = Some(reason);
+                }
                 over = &mut collecting => said = Some(over),
                 message = reader.receive(None, "the end of the job") => {
                     return Err(message.map_or_else(Abandon::from, |_| Abandon::Cancelled));

@@ -6,6 +6,7 @@
 //! - [`process`]: the compiler's process and its streams
 //! - [`scratch`]: the folder of one job
 //! - [`verify`]: whether a toolchain runs here
+//! - [`watchdog`]: the end of jobs that go too far
 //!
 //! [`Worker`] holds what they share. Everything that blocks runs on the runtime's blocking threads.
 
@@ -17,6 +18,7 @@ pub(crate) mod scratch;
 pub(crate) mod transfer;
 pub(crate) mod verdict;
 pub(crate) mod verify;
+pub(crate) mod watchdog;
 
 use std::ffi::OsString;
 use std::io;
@@ -28,6 +30,7 @@ use gelato_sandbox::{Identity, Jailer, JobSpec, Level, Limits, Running, SandboxE
 use gelato_toolchain::store::{InUse, Store, StoreError};
 use tracing::{info, warn};
 
+use crate::config::JobLimits;
 use crate::core::vocabulary::{InstalledToolchain, Toolchain};
 use job::Budget;
 use scratch::Scratch;
@@ -54,6 +57,8 @@ pub(crate) struct Terms {
     pub(crate) memory: Option<u64>,
     /// zstd level of results.
     pub(crate) compression: i32,
+    /// What one job may use up.
+    pub(crate) limits: JobLimits,
 }
 
 /// What everything done for others shares.

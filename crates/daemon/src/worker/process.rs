@@ -105,22 +105,23 @@ impl Source {
 }
 
 impl Ending {
-    /// Collects both outputs until everything of the job is over.
-    pub(crate) async fn collect(self) -> Said {
+    /// Collects both outputs until everything of the job is over. Each is closed after so many bytes.
+    pub(crate) async fn collect(self, most: u64) -> Said {
         let Ending {
             stdout,
             stderr,
             pidfd,
         } = self;
-        let (stdout, stderr) = tokio::join!(capture(stdout), capture(stderr));
+        let (stdout, stderr) = tokio::join!(capture(stdout, most), capture(stderr, most));
         // Fails only if the runtime is going away.
         let _ended = pidfd.readable().await;
         Said { stdout, stderr }
     }
 }
 
-async fn capture(pipe: Option<pipe::Receiver>) -> Captured {
+async fn capture(pipe: Option<pipe::Receiver>, most: u64) -> Captured {
     let mut captured = Captured::default();
+    let mut total = 0;
     let Some(mut pipe) = pipe else {
         return captured;
     };
@@ -133,6 +134,11 @@ async fn capture(pipe: Option<pipe::Receiver>) -> Captured {
                 let piece = buffer.get(..n.min(room)).unwrap_or_default();
                 captured.bytes.extend_from_slice(piece);
                 captured.cut |= n > room;
+                total += n as u64;
+                if total > most {
+                    captured.cut = true;
+                    return captured;
+                }
             }
         }
     }

@@ -190,6 +190,7 @@ impl Worker {
         check: Check,
     ) -> Result<Exit, WorkerError> {
         let worker = Arc::clone(self);
+        let most_printed = worker.terms.limits.printed;
         let started = spawn_blocking(move || {
             let scratch = worker.scratch(&root)?;
             let task = Task {
@@ -204,7 +205,7 @@ impl Worker {
         let (scratch, mut running) = started.await.map_err(|_| WorkerError::Interrupted)??;
         let (mut source, ending) = attach(&mut running)?;
         source.close();
-        let said = ending.collect().await;
+        let said = ending.collect(most_printed).await;
         let outcome = reap(running).await?;
         if outcome.exit != Exit::Code(0) {
             debug!(

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use gelato_daemon::{Config, Daemon, Reconnect, Remote, ShutdownTrigger};
+use gelato_daemon::{Config, Daemon, JobLimits, Reconnect, Remote, ShutdownTrigger};
 use gelato_net::Limits;
 use gelato_net::discovery::{Place, Wanted};
 use gelato_net::listener::{Listener, Retry};
@@ -101,6 +101,7 @@ fn config(folder: &TempDir, scheduler: SocketAddr, slots: u32) -> Config {
             }),
             nice: 5,
             features: features::ENV_XZ | features::ENV_ZSTD,
+            limits: JobLimits::default(),
         }),
         grace: Duration::ZERO,
         compression: DEFAULT_LEVEL,
@@ -111,14 +112,18 @@ fn config(folder: &TempDir, scheduler: SocketAddr, slots: u32) -> Config {
 impl Node {
     /// A daemon whose scheduler is at `scheduler`.
     pub(crate) async fn start(scheduler: SocketAddr, slots: u32) -> Node {
-        Node::start_with(scheduler, slots, Jailer::current_exe()).await
+        Node::start_with(scheduler, slots, |_| {}).await
     }
 
-    async fn start_with(scheduler: SocketAddr, slots: u32, jailer: Jailer) -> Node {
+    async fn start_with(
+        scheduler: SocketAddr,
+        slots: u32,
+        change: impl FnOnce(&mut Remote),
+    ) -> Node {
         let folder = folder();
         let mut config = config(&folder, scheduler, slots);
         if let Some(remote) = &mut config.remote {
-            remote.jailer = jailer;
+            change(remote);
         }
         let socket = config.socket.clone();
         let (trigger, shutdown) = gelato_daemon::shutdown();
@@ -148,18 +153,18 @@ impl Node {
 
     /// A daemon and its scheduler, logged in, with the login.
     pub(crate) async fn with_scheduler(slots: u32) -> (Node, Scheduler, Login) {
-        Node::with_scheduler_and_jailer(slots, Jailer::current_exe()).await
+        Node::with_scheduler_and(slots, |_| {}).await
     }
 
-    /// The same with another program that starts jobs.
-    pub(crate) async fn with_scheduler_and_jailer(
+    /// The same with other terms for jobs.
+    pub(crate) async fn with_scheduler_and(
         slots: u32,
-        jailer: Jailer,
+        change: impl FnOnce(&mut Remote),
     ) -> (Node, Scheduler, Login) {
         let mut listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap(), Retry::NEVER)
             .await
             .unwrap();
-        let node = Node::start_with(listener.local_addr().unwrap(), slots, jailer).await;
+        let node = Node::start_with(listener.local_addr().unwrap(), slots, change).await;
         let link = Connection::accept(listener.accept().await, Limits::default())
             .await
             .unwrap();

@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use gelato_daemon::JobLimits;
 use gelato_sandbox::{Jailer, identity};
 use gelato_wire::Message;
 use gelato_wire::chunk::Compressor;
-use gelato_wire::msg::{ChunkCodec, FileChunk};
+use gelato_wire::msg::{ChunkCodec, CompileResult, FileChunk};
 
 use crate::fixture::{
     Node, OldPeer, compile, compile_here, ended, install, job, next, receive_file, result,
@@ -25,6 +27,7 @@ crate::trials!(
     a_word_after_the_source_cancels,
     d1_stopping_the_daemon_hands_the_job_back,
     d18_too_many_diagnostics_go_back,
+    jobs_that_go_too_far_go_back,
     d41_success_without_an_object_goes_back,
     d13_a_missing_compiler_fails_only_its_job,
     d13_our_own_trouble_condemns_no_toolchain,
@@ -292,6 +295,29 @@ async fn d18_too_many_diagnostics_go_back() {
     ended(&mut submitter).await;
 }
 
+async fn jobs_that_go_too_far_go_back() {
+    let (node, mut scheduler, _) = Node::with_scheduler_and(1, |remote| {
+        remote.limits = JobLimits {
+            time: Duration::from_secs(1),
+            printed: 10_000,
+            ..JobLimits::default()
+        };
+    })
+    .await;
+    let name = install(&node, &mut scheduler).await;
+    let told = |answer: CompileResult, reason: &str| {
+        assert_eq!((answer.status, answer.out_of_memory), (105, true));
+        let text = answer.stderr.to_string();
+        assert!(text.contains(reason), "{text}");
+    };
+    let mut submitter = endless(&node, name, 81).await;
+    told(result(&mut submitter).await, "took longer");
+    let talkative = "#pragma message \"word\"\n".repeat(10_000);
+    let mut submitter = node.submitter().await;
+    let answer = compile(&mut submitter, job(82, name, &["-c"]), &talkative).await;
+    told(answer, "");
+}
+
 async fn d41_success_without_an_object_goes_back() {
     let (node, mut scheduler, _) = Node::with_scheduler(1).await;
     let name = install(&node, &mut scheduler).await;
@@ -334,7 +360,8 @@ async fn d13_a_missing_compiler_fails_only_its_job() {
 
 async fn d13_our_own_trouble_condemns_no_toolchain() {
     let jailer = Jailer::new("/nonexistent/jailer", Vec::<OsString>::new());
-    let (node, mut scheduler, _) = Node::with_scheduler_and_jailer(1, jailer).await;
+    let (node, mut scheduler, _) =
+        Node::with_scheduler_and(1, |remote| remote.jailer = jailer).await;
     let name = install(&node, &mut scheduler).await;
     let mut submitter = node.submitter().await;
     let answer = compile(&mut submitter, job(84, name, &["-c"]), SOURCE).await;
@@ -357,7 +384,8 @@ async fn a_cancel_is_noticed_while_the_toolchain_is_tried() {
     // Fails at once, or when the gate opens if there is one.
     let script = format!("test ! -e {0} || read -r line <{0}", gate.display());
     let jailer = Jailer::new("/bin/sh", ["-c", script.as_str()]);
-    let (node, mut scheduler, _) = Node::with_scheduler_and_jailer(1, jailer).await;
+    let (node, mut scheduler, _) =
+        Node::with_scheduler_and(1, |remote| remote.jailer = jailer).await;
     let name = install(&node, &mut scheduler).await;
     let made = Command::new("/usr/bin/mkfifo").arg(&gate).status().unwrap();
     assert!(made.success());

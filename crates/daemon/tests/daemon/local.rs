@@ -225,6 +225,11 @@ async fn archives_of_our_own_compilers() {
     let mut wrapper = node.wrapper().await;
     wrapper.send(&ask("/nonexistent/gcc", "")).await.unwrap();
     assert_eq!(next(&mut wrapper).await, Message::End);
+    let Message::StatusText(reason) = next(&mut wrapper).await else {
+        panic!("no reason")
+    };
+    let reason = reason.text.to_string_lossy();
+    assert!(reason.contains("/nonexistent/gcc"), "{reason}");
     ended(&mut wrapper).await;
     let mut paths = Vec::new();
     for _ in 0..2 {

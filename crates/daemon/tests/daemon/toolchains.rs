@@ -10,6 +10,7 @@ crate::trials!(
     one_cut_in_half_leaves_nothing,
     garbage_is_read_to_its_end_and_fails_verification,
     d8_two_at_once_and_again_later_are_fine,
+    t12_a_name_that_says_another_content_is_refused_with_the_reason,
     t27_names_that_leave_the_store_are_refused,
 );
 
@@ -103,4 +104,20 @@ async fn t27_names_that_leave_the_store_are_refused() {
         );
         ended(&mut submitter).await;
     }
+}
+
+async fn t12_a_name_that_says_another_content_is_refused_with_the_reason() {
+    let (node, mut scheduler, _) = Node::with_scheduler(1).await;
+    let (bytes, name) = archive();
+    let wrong = format!("gelato-{}", "0".repeat(40));
+    let mut submitter = node.submitter().await;
+    send_toolchain(&mut submitter, &wrong, bytes).await;
+    submitter.send(&Message::End).await.unwrap();
+    assert!(!verify(&mut submitter, &wrong).await);
+    let Message::StatusText(reason) = next(&mut submitter).await else {
+        panic!("no reason");
+    };
+    let reason = reason.text.to_string_lossy();
+    assert!(reason.contains(name), "{reason}");
+    assert_eq!(scheduler.login().await.environments, []);
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use gelato_daemon::{Config, Daemon, Reconnect, Remote};
+use gelato_daemon::{Config, Daemon, JobLimits, Reconnect, Remote};
 use gelato_net::Limits;
 use gelato_net::discovery::interfaces::Filter;
 use gelato_net::discovery::{Reach, Wanted};
@@ -279,6 +279,7 @@ fn remote(args: &Args) -> anyhow::Result<Option<Remote>> {
         identity: None,
         nice: args.nice,
         features: features(args),
+        limits: JobLimits::default(),
     }))
 }
 
@@ -368,11 +369,11 @@ fn features(args: &Args) -> u32 {
     gelato_wire::types::features::ENV_XZ | gelato_wire::types::features::ENV_ZSTD
 }
 
-/// The level of zstd, from `ICECC_COMPRESSION`.
+/// The level of zstd, from `ICECC_COMPRESSION` or a file.
 fn compression_level() -> i32 {
-    std::env::var("ICECC_COMPRESSION")
-        .ok()
-        .and_then(|level| level.trim().parse().ok())
+    super::settings::load()
+        .integer(&gelato_settings::keys::DAEMON_COMPRESSION)
+        .and_then(|level| i32::try_from(level).ok())
         .unwrap_or(1)
 }
 

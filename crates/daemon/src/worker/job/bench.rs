@@ -1,6 +1,7 @@
 //! What one running job occupies, how it is set up, and what is made of its end.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -97,6 +98,11 @@ fn log_command(request: &JobRequest, plan: &Plan) {
 }
 
 impl Bench {
+    /// The job's folder on the host.
+    pub(super) fn folder(&self) -> &Path {
+        self.scratch.host()
+    }
+
     /// What is known of the job's course. The exit code is still missing.
     pub(super) fn report(&self, intake: &Intake, outcome: Option<&Outcome>) -> JobReport {
         let known = JobReport {
