@@ -1,61 +1,54 @@
-//! `-Wa,A,B`: options for the assembler, which runs where the compiler runs.
+//! `-Wa,A,B` and `-Xassembler A`: options for the assembler, which runs where the compiler runs.
 //!
 //! Only options known to change nothing but the object may travel; files among them are sent along under absolute names.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-
-/// One `-Wa,` word as understood.
-#[derive(Debug)]
-pub(crate) struct AssemblerList {
-    /// Nothing in it must be done here.
-    pub(crate) harmless: bool,
-    /// The word with absolute names.
-    pub(crate) word: OsString,
-    /// The files in it.
-    pub(crate) files: Vec<PathBuf>,
+/// What one word for the assembler means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Changes nothing but the object.
+    Harmless,
+    /// The name of a file it reads.
+    File,
+    /// Writes something, reads something, or is not known.
+    Unknown,
 }
 
-/// Reads what follows `-Wa,`.
-pub(crate) fn read(
-    list: &OsStr,
-    absolute: impl Fn(&OsStr) -> PathBuf,
-    is_regular: impl Fn(&Path) -> bool,
-) -> AssemblerList {
-    let mut harmless = true;
-    let mut word = OsString::from("-Wa");
-    let mut files = Vec::new();
-    let mut parts = list.as_bytes().split(|&b| b == b',');
-    while let Some(part) = parts.next() {
-        let text = OsStr::from_bytes(part);
-        word.push(",");
-        if part == b"--defsym" || part == b"--debug-prefix-map" {
-            word.push(text);
-            match parts.next() {
-                Some(value) => {
-                    word.push(",");
-                    word.push(OsStr::from_bytes(value));
-                }
-                None => harmless = false,
-            }
-        } else if is_harmless(part) {
-            word.push(text);
-        } else if !part.starts_with(b"-") && !part.starts_with(b"@") && is_regular(&absolute(text))
-        {
-            let file = absolute(text);
-            harmless &= !file.as_os_str().as_bytes().contains(&b',');
-            word.push(&file);
-            files.push(file);
+/// Reads words for the assembler one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct AssemblerWords {
+    value_follows: bool,
+}
+
+impl AssemblerWords {
+    pub(crate) fn next(&mut self, part: &[u8]) -> Part {
+        if std::mem::take(&mut self.value_follows) {
+            return Part::Harmless;
+        }
+        self.value_follows = part == b"--defsym" || part == b"--debug-prefix-map";
+        if self.value_follows || is_harmless(part) {
+            Part::Harmless
+        } else if part.is_empty() || part.starts_with(b"-") || part.starts_with(b"@") {
+            Part::Unknown
         } else {
-            harmless = false;
+            Part::File
         }
     }
-    AssemblerList {
-        harmless,
-        word,
-        files,
+
+    /// An option still waits for its value.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.value_follows
     }
+}
+
+/// The file of a listing option: `-al=FILE`.
+pub(crate) fn listing_file(option: &[u8]) -> Option<&[u8]> {
+    let letters = option.strip_prefix(b"-a")?;
+    let equals = memchr::memchr(b'=', letters)?;
+    let (letters, file) = letters.split_at(equals);
+    letters
+        .iter()
+        .all(u8::is_ascii_lowercase)
+        .then(|| file.get(1..).unwrap_or_default())
 }
 
 fn is_harmless(option: &[u8]) -> bool {

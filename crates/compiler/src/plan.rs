@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::flags::Class;
 use crate::names::{Family, Language, base_name};
+use crate::native::NativeRequest;
 
 /// How the source is made ready to travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,10 @@ pub struct RemotePlan {
     pub default_target: Option<String>,
     /// All words but input, output, `-c` and `-S`, in the order typed; then what was added.
     pub words: Vec<Word>,
+    /// What must be found out about this machine's processor before the job can travel: see [`RemotePlan::with_native`].
+    pub native: Option<NativeRequest>,
+    /// A warning is wanted that the remote compiler cannot give, because it looks at the lines of the source file itself.
+    pub layout_warnings: bool,
     /// Absolute paths of further files that must be in the toolchain.
     pub extra_files: Vec<PathBuf>,
     /// The hints for the scheduler's estimate: protocol field `arg_flags`.
@@ -152,6 +157,8 @@ impl RemotePlan {
         match (class, self.preprocessing) {
             (Class::Cpp, Preprocessing::Full) => Class::Local,
             (Class::Cpp, Preprocessing::Merge | Preprocessing::Already) => Class::Both,
+            // Unresolved, it is the best that can be said.
+            (Class::Native, _) => Class::Both,
             (other, _) => other,
         }
     }
@@ -239,6 +246,8 @@ mod tests {
                 Word::new("-Iinc", Class::Local),
                 Word::new("-c", Class::Remote),
             ],
+            native: None,
+            layout_warnings: false,
             extra_files: Vec::new(),
             arg_flags: 0,
         };

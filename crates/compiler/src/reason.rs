@@ -152,6 +152,8 @@ reasons! {
     RemoteOutput = "remote-output",
     /// The remote compiler failed in a way that may be due to the other machine.
     RemoteFailure = "remote-failure",
+    /// Two workers made different things of the same source.
+    ResultsDiffer = "results-differ",
     /// The result is larger than accepted.
     ResultTooLarge = "result-too-large",
     /// The output could not be written.
@@ -168,6 +170,8 @@ reasons! {
     SourceUnreadable = "source-unreadable",
     /// The source depends on date, time or names of this machine in a way that cannot be sent.
     ContextualSource = "contextual-source",
+    /// The source may earn a warning for which the compiler must see the lines of the file itself.
+    LayoutWarning = "layout-warning",
     /// The source includes another file while it is assembled.
     AssembledFile = "assembled-file",
     /// A pragma of the source changes macros, which a separate preprocessor run does not see.

@@ -6,8 +6,10 @@
 
 use memchr::memmem::Finder;
 
-use crate::LocalReason;
-use crate::names::Family;
+use crate::layout::Layout;
+use crate::names::{Family, Language};
+use crate::plan::Preprocessing;
+use crate::{LocalReason, RemotePlan};
 
 /// What was found, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +19,8 @@ pub enum Finding {
     /// Must be expanded here: `__DATE__`, `__TIME__`, `__TIMESTAMP__`, `__BASE_FILE__`, `#embed`; for GCC also `push_macro`, `pop_macro`, `redefine_extname`,
     /// `message` and `poison`, which its merged text gets wrong, and for Clang `__COUNTER__`, which does not count conditions in merged text (watched with GCC 12 and Clang 14).
     Contextual,
+    /// May earn a warning for which the compiler must see the file itself: must be compiled here.
+    Layout,
     /// GCC's `target` and `optimize` pragmas change predefined macros, but not while the preprocessor runs by itself: must be compiled here.
     ChangesMacros,
     /// Makes the assembler read a file, or the compiler a precompiled header: must be compiled here.
@@ -29,6 +33,7 @@ impl Finding {
         match self {
             Finding::Plain => None,
             Finding::Contextual => Some(LocalReason::ContextualSource),
+            Finding::Layout => Some(LocalReason::LayoutWarning),
             Finding::ChangesMacros => Some(LocalReason::MacroPragma),
             Finding::ReadsFile => Some(LocalReason::AssembledFile),
         }
@@ -43,6 +48,21 @@ const LONGEST_LINE: usize = 4096;
 /// Names expanded differently elsewhere, without the underscores around them.
 const CONTEXT_NAMES: &[&str] = &["DATE", "TIME", "TIMESTAMP", "BASE_FILE"];
 
+/// The same without anything around them, as an argument or one of several parts.
+const BARE_NAMES: &[&str] = &["DATE", "TIME", "BASE_FILE"];
+
+/// Where two underscores that may become part of such a name stand alone.
+const BARE_UNDERSCORES: &[&str] = &[
+    "__##", "__ ##", "##__", "## __", "(__,", "( __", ",__)", ", __)",
+];
+
+/// Longer lines are no source people write, and are not looked into.
+const LONGEST_SOURCE_LINE: usize = 1 << 20;
+
+/// The C++ compilers up to this version of GCC read all of the text before they obey a pragma, so that macros are what the preprocessor saw. Watched
+/// with GCC 12.
+const LAST_EAGER_GXX: u32 = 12;
+
 /// The search, fed chunk by chunk.
 pub struct Scanner {
     needles: Vec<(Finder<'static>, Finding)>,
@@ -52,12 +72,59 @@ pub struct Scanner {
     splice: Option<Finder<'static>>,
     /// Only GCC knows the pragmas behind this word.
     gcc: Option<Finder<'static>>,
+    bare_names: Vec<Finder<'static>>,
+    bare_underscores: Vec<Finder<'static>>,
+    seen_bare_name: bool,
+    seen_bare_underscores: bool,
+    /// Whether pragmas that change macros matter.
+    pragmas: Pragmas,
+    layout: Option<Layout>,
+    line: Vec<u8>,
     carry: Vec<u8>,
     in_compiler_header: bool,
     worst: Finding,
 }
 
+/// What is known about pragmas that change macros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pragmas {
+    /// They change what the compiler sees, but not what the preprocessor sees.
+    Matter,
+    /// It depends on the version of the compiler, which the text tells at its beginning.
+    DependOnVersion,
+    /// They change nothing.
+    Harmless,
+}
+
 impl Scanner {
+    /// A scanner for what the preprocessor makes of the source of `plan`.
+    pub fn for_plan(plan: &RemotePlan) -> Scanner {
+        let mut scanner = match plan.preprocessing {
+            Preprocessing::Merge => Scanner::merged(plan.family),
+            Preprocessing::Full | Preprocessing::Already => Scanner::expanded(plan.family),
+        };
+        if plan.family == Family::Gcc
+            && plan.language == Language::Cxx
+            && plan.preprocessing == Preprocessing::Merge
+        {
+            scanner.pragmas = Pragmas::DependOnVersion;
+        }
+        if plan.layout_warnings {
+            let merged = plan.preprocessing == Preprocessing::Merge;
+            scanner.layout = Some(Layout::new(plan.family == Family::Clang && merged));
+        }
+        scanner
+    }
+
+    /// A scanner for the source file of `plan` itself, before it is preprocessed.
+    pub fn first_look(plan: &RemotePlan) -> Scanner {
+        let mut scanner = Scanner::for_plan(plan);
+        if scanner.pragmas == Pragmas::DependOnVersion {
+            scanner.pragmas = Pragmas::Harmless;
+        }
+        scanner
+    }
+
     /// A scanner for source whose macros are expanded remotely.
     pub fn merged(family: Family) -> Scanner {
         let mut needles = vec![
@@ -81,6 +148,11 @@ impl Scanner {
         Scanner {
             names: halves.map(|half| Finder::new(&half).into_owned()).collect(),
             splice: Some(Finder::new("\\\n")),
+            bare_names: BARE_NAMES.iter().map(|name| Finder::new(*name)).collect(),
+            bare_underscores: BARE_UNDERSCORES
+                .iter()
+                .map(|text| Finder::new(*text))
+                .collect(),
             ..Scanner::new(family, &needles)
         }
     }
@@ -104,6 +176,13 @@ impl Scanner {
             names: Vec::new(),
             splice: None,
             gcc: (family == Family::Gcc).then(|| Finder::new("GCC")),
+            bare_names: Vec::new(),
+            bare_underscores: Vec::new(),
+            seen_bare_name: false,
+            seen_bare_underscores: false,
+            pragmas: Pragmas::Matter,
+            layout: None,
+            line: Vec::new(),
             carry: Vec::new(),
             in_compiler_header: false,
             worst: Finding::Plain,
@@ -112,8 +191,18 @@ impl Scanner {
 
     /// Takes the next part of the source and gives the worst finding so far.
     pub fn feed(&mut self, chunk: &[u8]) -> Finding {
+        self.follow_layout(chunk);
         let mut text = std::mem::take(&mut self.carry);
         text.extend_from_slice(chunk);
+        if self.pragmas == Pragmas::DependOnVersion
+            && let Some(version) = gnuc(&text)
+        {
+            self.pragmas = if version <= LAST_EAGER_GXX {
+                Pragmas::Harmless
+            } else {
+                Pragmas::Matter
+            };
+        }
         self.look(&text);
         let again = text.len().saturating_sub(OVERLAP);
         let line = start_of_line(&text, again);
@@ -140,7 +229,8 @@ impl Scanner {
                 || self
                     .splice
                     .as_ref()
-                    .is_some_and(|splice| cuts_word(text, splice)))
+                    .is_some_and(|splice| cuts_word(text, splice))
+                || self.has_parts(text))
         {
             worst = Finding::Contextual;
         }
@@ -151,6 +241,7 @@ impl Scanner {
                 let finding = pragma(text.get(position + 3..).unwrap_or_default());
                 let harmless = finding == Finding::Plain
                     || (finding == Finding::Contextual && self.splice.is_none())
+                    || (finding == Finding::ChangesMacros && self.pragmas == Pragmas::Harmless)
                     || self.compiler_header_at(text, position);
                 if !harmless {
                     worst = worst.max(finding);
@@ -158,6 +249,53 @@ impl Scanner {
             }
         }
         self.worst = worst;
+    }
+
+    /// Gives whole lines to the one who follows statements.
+    fn follow_layout(&mut self, chunk: &[u8]) {
+        let Some(layout) = &mut self.layout else {
+            return;
+        };
+        let mut rest = chunk;
+        while let Some(newline) = memchr::memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(newline);
+            rest = after.get(1..).unwrap_or_default();
+            if self.line.is_empty() {
+                layout.line(line);
+            } else {
+                self.line.extend_from_slice(line);
+                layout.line(&self.line);
+                self.line.clear();
+            }
+        }
+        if self.line.len() + rest.len() <= LONGEST_SOURCE_LINE {
+            self.line.extend_from_slice(rest);
+        } else {
+            self.line.clear();
+        }
+        if layout.is_suspicious() {
+            self.worst = self.worst.max(Finding::Layout);
+        }
+    }
+
+    /// A name without underscores and underscores without a name: `CAT(__, DATE, __)`.
+    fn has_parts(&mut self, text: &[u8]) -> bool {
+        self.seen_bare_underscores = self.seen_bare_underscores
+            || self
+                .bare_underscores
+                .iter()
+                .any(|part| part.find(text).is_some());
+        self.seen_bare_name = self.seen_bare_name
+            || self.bare_names.iter().any(|name| {
+                name.find_iter(text).any(|position| {
+                    let after = text.get(position + name.needle().len()..);
+                    let after = after.unwrap_or_default();
+                    let after = after.strip_prefix(b"STAMP").unwrap_or(after);
+                    let before = text.get(..position).unwrap_or_default();
+                    !before.last().is_some_and(in_name) && !after.first().is_some_and(in_name)
+                })
+            });
+        self.seen_bare_name && self.seen_bare_underscores
     }
 
     /// One of the names, or a half of it that may be completed elsewhere.
@@ -200,6 +338,19 @@ fn marked_file(line: &[u8]) -> Option<&[u8]> {
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     let rest = rest.get(digits..)?.strip_prefix(b" \"")?;
     (digits > 0).then_some(rest)
+}
+
+/// The version of GCC by its own predefined macro.
+fn gnuc(text: &[u8]) -> Option<u32> {
+    let define = b"#define __GNUC__ ";
+    let position = memchr::memmem::find(text, define)?;
+    let value = text.get(position + define.len()..)?;
+    let end = memchr::memchr(b'\n', value)?;
+    std::str::from_utf8(value.get(..end)?)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn start_of_line(text: &[u8], position: usize) -> usize {
@@ -280,6 +431,61 @@ mod tests {
             Scanner::expanded(Family::Gcc).feed(b"\"__DATE__\""),
             Finding::Plain
         );
+    }
+
+    #[test]
+    fn names_in_three_parts_are_found() {
+        assert_eq!(
+            merged(Family::Gcc, "#define C(a,b,c) a##b##c\nC(__,TIMESTAMP,__)"),
+            Finding::Contextual
+        );
+        for text in ["C(__,x,__)", "enum { DATE, TIME };"] {
+            assert_eq!(merged(Family::Gcc, text), Finding::Plain, "{text}");
+        }
+    }
+
+    fn plan(language: Language, layout_warnings: bool) -> RemotePlan {
+        RemotePlan {
+            family: Family::Gcc,
+            language,
+            input: "x".into(),
+            output: "x.o".into(),
+            assembly: false,
+            split_dwarf: false,
+            preprocessing: Preprocessing::Merge,
+            default_target: None,
+            words: Vec::new(),
+            native: None,
+            layout_warnings,
+            extra_files: Vec::new(),
+            arg_flags: 0,
+        }
+    }
+
+    #[test]
+    fn pragmas_come_too_late_for_macros_in_cxx() {
+        let pragma = "#pragma GCC optimize(\"Og\")\n";
+        let text = |version: u32| format!("#define __GNUC__ {version}\n{pragma}");
+        let found =
+            |language, text: &str| Scanner::for_plan(&plan(language, false)).feed(text.as_bytes());
+        assert_eq!(found(Language::Cxx, &text(12)), Finding::Plain);
+        assert_eq!(found(Language::Cxx, &text(14)), Finding::ChangesMacros);
+        assert_eq!(found(Language::Cxx, pragma), Finding::ChangesMacros);
+        assert_eq!(found(Language::C, &text(12)), Finding::ChangesMacros);
+        let mut first = Scanner::first_look(&plan(Language::Cxx, false));
+        assert_eq!(first.feed(pragma.as_bytes()), Finding::Plain);
+    }
+
+    #[test]
+    fn layout_is_followed_across_every_cut() {
+        let text = b"int f(int x) {\n  if (x)\n    a();\n    b();\n}\n";
+        for cut in 0..=text.len() {
+            let mut scanner = Scanner::for_plan(&plan(Language::C, true));
+            scanner.feed(&text[..cut]);
+            assert_eq!(scanner.feed(&text[cut..]), Finding::Layout, "cut {cut}");
+            let mut scanner = Scanner::for_plan(&plan(Language::C, false));
+            assert_eq!(scanner.feed(text), Finding::Plain);
+        }
     }
 
     fn merged(family: Family, text: &str) -> Finding {

@@ -153,7 +153,7 @@ fn describe(plan: &RemotePlan) -> String {
             let class = match word.class {
                 Class::Local => "L",
                 Class::Remote => "R",
-                Class::Both | Class::Cpp => "B",
+                Class::Both | Class::Cpp | Class::Native => "B",
             };
             format!("{class}:{}", word.remote().display())
         })
@@ -245,6 +245,7 @@ fn where_both_are_local_the_reasons_agree() {
                 "multiple-inputs",
                 "local-option",
                 "side-files",
+                "plugin",
                 "preprocessor-option",
             ],
         ),

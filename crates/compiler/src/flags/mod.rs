@@ -22,6 +22,8 @@ pub enum Class {
     Both,
     /// Both while includes are only merged, the preprocessor run only with full local preprocessing.
     Cpp,
+    /// The preprocessor run; the remote compiler gets what it stands for on this machine.
+    Native,
 }
 
 /// Where the value of an option stands.
@@ -58,14 +60,34 @@ pub enum Effect {
     PreprocessorList,
     /// `-Wa,…`.
     AssemblerList,
+    /// `-Xpreprocessor`.
+    PreprocessorWord,
+    /// `-Xassembler`.
+    AssemblerWord,
+    /// `-Xclang`.
+    FrontendWord,
+    /// `-mllvm`.
+    BackendWord,
+    /// `-march=native` and its like.
+    Native,
+    /// Another word about the processor.
+    Machine,
+    /// `-fdebug-compilation-dir`.
+    CompilationDirectory,
+    /// `-H`: the preprocessor says it all.
+    TraceIncludes,
+    /// Switches a warning that looks at the lines of the source on or off.
+    Layout(bool),
+    /// `-w`.
+    NoWarnings,
     /// `-include`.
     Include,
     /// `-imacros`: Clang does not merge what it defines.
     IncludeMacros,
     /// A search path or library: class local, but a value like `-O2` is a slip.
     SearchPath,
-    /// `-gsplit-dwarf`.
-    SplitDwarf,
+    /// `-gsplit-dwarf`, and whether it makes a second file.
+    SplitDwarf(bool),
     /// Works on macros as written: full local preprocessing.
     UnusedMacros(bool),
     /// GCC complains about merged sources (pedantic) or drops pragmas from them (OpenMP, OpenACC): full local preprocessing.
@@ -112,7 +134,8 @@ pub fn lookup(word: &OsStr) -> Rule {
     });
     match prefix {
         Some(rule)
-            if rule.effect == Effect::Class(Class::Both) && FAMILIES.contains(&rule.name) =>
+            if matches!(rule.effect, Effect::Class(Class::Both) | Effect::Machine)
+                && FAMILIES.contains(&rule.name) =>
         {
             if value_looks_like_path(bytes) {
                 local(rule.name, LocalReason::UnknownFileOption)
@@ -184,10 +207,12 @@ mod tests {
         );
         assert_eq!(effect("-fPIC"), Effect::Class(Class::Both));
         assert_eq!(effect("-include"), Effect::Include);
-        assert_eq!(effect("-Wall"), Effect::Class(Class::Both));
+        assert_eq!(effect("-Wall"), Effect::Layout(true));
+        assert_eq!(effect("-Wshadow"), Effect::Class(Class::Both));
         assert_eq!(effect("-Wa,-al=x"), Effect::AssemblerList);
         assert_eq!(effect("-MMD"), Effect::Dependencies);
         assert_eq!(effect("-MJ"), Effect::Local(LocalReason::DependencyOption));
+        assert_eq!(lookup(OsStr::new("-MJ")).value, Value::Next);
     }
 
     #[test]

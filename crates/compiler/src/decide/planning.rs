@@ -1,0 +1,200 @@
+//! Adds up what the words said: obstacles first, then names and words nobody typed.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::Pass;
+use crate::configure;
+use crate::flags::Class;
+use crate::names::{Family, Language, base_name};
+use crate::plan::{Preprocessing, RemotePlan, replace_suffix};
+use crate::{FileKind, LocalReason};
+
+impl Pass<'_> {
+    /// Adds everything up.
+    pub(super) fn plan(&mut self) -> Result<RemotePlan, LocalReason> {
+        if !self.compile && !self.assembly {
+            return Err(match self.obstacle {
+                Some(
+                    reason @ (LocalReason::PreprocessOnly
+                    | LocalReason::DriverQuery
+                    | LocalReason::DependencyOption
+                    | LocalReason::LocalOption),
+                ) => reason,
+                _ => LocalReason::NoCompileStep,
+            });
+        }
+        if let Some(reason) = self.obstacle {
+            return Err(reason);
+        }
+        let input = match self.inputs.as_slice() {
+            [] => return Err(LocalReason::NoInput),
+            [(input, _)] => input.clone(),
+            _ => return Err(LocalReason::MultipleInputs),
+        };
+        if self.frontend_value {
+            return Err(LocalReason::LocalOption);
+        }
+        if self.assembler.is_unfinished() {
+            return Err(LocalReason::AssemblerOption);
+        }
+        let native = std::mem::take(&mut self.native);
+        if !native.is_resolvable(self.compiler.family, self.requests.debug()) {
+            return Err(LocalReason::NativeCpu);
+        }
+        if self.input_before_language {
+            return Err(LocalReason::UnsupportedLanguage);
+        }
+        if configure::is_probe(
+            &input,
+            self.output.as_deref(),
+            &self.settings.working_directory,
+        ) {
+            return Err(LocalReason::ConfigureProbe);
+        }
+        let suffix = suffix(&input);
+        let language = self.input_language(suffix)?;
+        if self.compiler.family == Family::Gcc
+            && matches!(language, Language::ObjectiveC | Language::ObjectiveCxx)
+        {
+            return Err(LocalReason::UnsupportedLanguage);
+        }
+        let already = self.language.is_none() && matches!(suffix, Some(b"i" | b"ii"));
+        if already && self.compiler.family == Family::Clang {
+            return Err(LocalReason::UnsupportedLanguage);
+        }
+        let output_given = self.output.is_some();
+        let output = self.output.get_or_insert_with(|| {
+            let name = OsStr::from_bytes(base_name(&input));
+            replace_suffix(name, if self.assembly { "s" } else { "o" })
+        });
+        let output = output.clone();
+        if !matches!(
+            self.files.kind(Path::new(&output)),
+            FileKind::Missing | FileKind::Regular
+        ) || output.is_empty()
+        {
+            return Err(LocalReason::OutputNotRegular);
+        }
+        if self.compiler.family == Family::Clang
+            && !self.target_given
+            && self.compiler.default_target.is_none()
+        {
+            return Err(LocalReason::CompilerUnknown);
+        }
+        // GCC derives names for other programs from all of them at once, which then refuse.
+        let derives = self.dependencies || self.dependency_list || self.split_dwarf;
+        if self.several_outputs && derives {
+            return Err(LocalReason::SideFiles);
+        }
+        // Clang leaves an empty file for the debug information beside its assembly.
+        if self.split_dwarf && self.assembly && self.compiler.family == Family::Clang {
+            return Err(LocalReason::SideFiles);
+        }
+        // What goes into the link belongs to the folder of the source, which only a line marker tells the worker.
+        if self.lto && self.compiler.family == Family::Gcc {
+            self.add(OsStr::new("-fworking-directory"), Class::Local);
+        }
+        let mode = if self.assembly { "-S" } else { "-c" };
+        self.add(OsStr::new(mode), Class::Remote);
+        self.add_dependency_words(&output, output_given, already)?;
+        self.add_colours();
+        let full = self.settings.full_preprocessing
+            || self.unused_macros
+            || (self.expand_for_gcc && self.compiler.family == Family::Gcc);
+        Ok(RemotePlan {
+            family: self.compiler.family,
+            language,
+            input,
+            output,
+            assembly: self.assembly,
+            split_dwarf: self.split_dwarf && !self.assembly,
+            preprocessing: match (already, full) {
+                (true, _) => Preprocessing::Already,
+                (false, true) => Preprocessing::Full,
+                (false, false) => Preprocessing::Merge,
+            },
+            default_target: match self.compiler.family {
+                Family::Clang if !self.target_given => self.compiler.default_target.clone(),
+                _ => None,
+            },
+            words: std::mem::take(&mut self.words),
+            native: native.request(self.compiler.family),
+            layout_warnings: self.layout_warnings && !self.no_warnings,
+            extra_files: std::mem::take(&mut self.extra_files),
+            arg_flags: self.arg_flags,
+        })
+    }
+
+    fn input_language(&self, suffix: Option<&[u8]>) -> Result<Language, LocalReason> {
+        if let Some(language) = self.language {
+            return Ok(language);
+        }
+        let driver = if self.compiler.cxx {
+            Language::Cxx
+        } else {
+            Language::C
+        };
+        match suffix {
+            Some(b"c" | b"i") => Ok(driver),
+            Some(b"cc" | b"cpp" | b"cxx" | b"cp" | b"c++" | b"C" | b"ii") => Ok(Language::Cxx),
+            Some(b"m") => Ok(Language::ObjectiveC),
+            Some(b"mm" | b"M") => Ok(Language::ObjectiveCxx),
+            Some(
+                b"s" | b"S" | b"sx" | b"ads" | b"adb" | b"f" | b"for" | b"FOR" | b"F" | b"fpp"
+                | b"FPP" | b"r" | b"mi" | b"mii",
+            ) => Err(LocalReason::UnsupportedLanguage),
+            Some(_) | None => Err(LocalReason::UnknownSuffix),
+        }
+    }
+
+    /// The preprocessor runs without `-o`, so the names a driver would derive from it are spelled out.
+    fn add_dependency_words(
+        &mut self,
+        output: &OsStr,
+        output_given: bool,
+        already: bool,
+    ) -> Result<(), LocalReason> {
+        let wanted = self.dependencies || self.dependency_list;
+        if (wanted && already) || (self.dependencies && self.dependency_list) {
+            return Err(LocalReason::DependencyOption);
+        }
+        if !wanted {
+            let stray = self.dependency_file || self.dependency_target;
+            return if stray {
+                Err(LocalReason::DependencyOption)
+            } else {
+                Ok(())
+            };
+        }
+        if self.dependency_list && self.dependency_file {
+            return Err(LocalReason::DependencyOption);
+        }
+        if self.dependencies && !self.dependency_file {
+            self.add(OsStr::new("-MF"), Class::Local);
+            self.add(&replace_suffix(output, "d"), Class::Local);
+        }
+        // GCC's driver does not look into -Wp, and leaves the target to the preprocessor, which knows no output; Clang's driver does look.
+        let driver_names_target = self.dependencies || self.compiler.family == Family::Clang;
+        if driver_names_target && output_given && !self.dependency_target {
+            self.add(OsStr::new("-MQ"), Class::Local);
+            self.add(output, Class::Local);
+        }
+        Ok(())
+    }
+
+    /// Clang's own words reach the user from a machine without a terminal, so colours are asked for. GCC's never do (it is run again here).
+    fn add_colours(&mut self) {
+        if self.settings.colours && !self.colours_chosen && self.compiler.family == Family::Clang {
+            self.add(OsStr::new("-fcolor-diagnostics"), Class::Both);
+        }
+    }
+}
+
+/// What follows the last dot of the last component.
+fn suffix(path: &OsStr) -> Option<&[u8]> {
+    let name = base_name(path);
+    let dot = name.iter().rposition(|&b| b == b'.')?;
+    name.get(dot + 1..)
+}
