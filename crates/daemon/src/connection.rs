@@ -7,7 +7,7 @@ use std::time::Duration;
 use gelato_net::stream::{Connection, Reader, Socket, Writer};
 use gelato_net::{Limits, NetError, Peer};
 use gelato_wire::Message;
-use gelato_wire::msg::VerifyEnvResult;
+use gelato_wire::msg::{StatusText, VerifyEnvResult};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -86,6 +86,7 @@ pub(crate) async fn serve(socket: Socket, surroundings: Surroundings) {
         writer,
         orders: order_queue,
         surroundings,
+        refused: None,
     };
     if client.converse().await {
         client.linger().await;
@@ -107,6 +108,8 @@ struct Client {
     writer: Writer,
     orders: mpsc::Receiver<Order>,
     surroundings: Surroundings,
+    /// The toolchain that came last and was not taken, and why.
+    refused: Option<(Toolchain, String)>,
 }
 
 impl Client {
@@ -192,6 +195,10 @@ impl Client {
                 (Err(format!("{name} in the middle of it")), false)
             }
         };
+        self.refused = result
+            .as_ref()
+            .err()
+            .map(|reason| (toolchain.clone(), reason.clone()));
         let toolchains = worker.toolchains();
         self.tell(Event::Received {
             id: self.id,
@@ -203,15 +210,29 @@ impl Client {
     }
 
     async fn verify(&mut self, toolchain: &Toolchain) -> bool {
-        let ok = match &self.surroundings.worker {
+        let fault = match &self.surroundings.worker {
             // A no is remembered by the submitter: what could not be tried is tried again with the job.
-            Some(worker) => !matches!(worker.verify(toolchain).await, Err(Doubt::Bad(_))),
-            None => false,
+            Some(worker) => match worker.verify(toolchain).await {
+                Err(Doubt::Bad(reason)) => Some(reason),
+                Ok(()) | Err(Doubt::Unknown(_)) => None,
+            },
+            None => Some("this machine runs no jobs of others".to_owned()),
         };
-        let sent = self
-            .writer
-            .send(&Message::VerifyEnvResult(VerifyEnvResult { ok }))
-            .await;
+        let ok = fault.is_none();
+        let answer = Message::VerifyEnvResult(VerifyEnvResult { ok });
+        let mut sent = self.writer.send(&answer).await;
+        if let (Ok(()), Some(fault)) = (&sent, fault) {
+            let reason = match self.refused.take() {
+                Some((refused, reason)) if refused == *toolchain => reason,
+                _ => fault,
+            };
+            // After the answer: Icecream's wrappers do not expect it and have hung up by then.
+            let text = reason.into();
+            sent = self
+                .writer
+                .send(&Message::StatusText(StatusText { text }))
+                .await;
+        }
         if let Err(error) = &sent {
             warn!("{error}");
         }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use gelato_wire::msg::{
-    CompileFile, GetCs, GetNativeEnv, JobBegin, JobDone, JobLocalBegin, NativeEnv, UseCs,
+    CompileFile, GetCs, GetNativeEnv, JobBegin, JobDone, JobLocalBegin, NativeEnv, StatusText,
+    UseCs,
 };
 use gelato_wire::types::{exit_codes, job_done_flags, shorten};
 use gelato_wire::{ByteString, Message};
@@ -53,6 +54,12 @@ impl Core {
             Err(reason) => {
                 error!("no toolchain archive for client {id}: {reason}");
                 self.actions.push(Action::Send(id, Message::End));
+                // After the end: Icecream's wrappers do not expect it and have hung up by then.
+                let text = StatusText {
+                    text: reason.as_str().into(),
+                };
+                self.actions
+                    .push(Action::Send(id, Message::StatusText(text)));
                 self.end(id, exit_codes::GENERAL_FAILURE);
             }
         }
