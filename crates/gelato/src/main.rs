@@ -22,12 +22,14 @@ fn main() -> ExitCode {
         .unwrap_or_default();
     match name.as_slice() {
         b"iceccd" => cli::old_name::<cli::daemon::Args>(
+            cli::Program::Daemon,
             "iceccd",
             "Serves this machine's builds and runs jobs of others",
             arguments,
             cli::daemon::run,
         ),
         b"icecc-scheduler" => cli::old_name::<cli::scheduler::Args>(
+            cli::Program::Scheduler,
             "icecc-scheduler",
             "Decides which machine compiles what",
             arguments,

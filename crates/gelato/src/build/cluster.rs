@@ -2,6 +2,7 @@
 //! slots its machines have.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use gelato_net::Limits;
 use gelato_net::discovery::{self, Wanted, WantedError};
 use gelato_net::stream::Connection;
+use gelato_settings::{Origin, Settings, keys};
 use gelato_wire::Message;
 
 /// The machines a scheduler knows.
@@ -66,14 +68,18 @@ impl Capacity {
 /// How long schedulers have to answer the broadcast. A build that finds none loses this much.
 const SEARCH: Duration = Duration::from_secs(1);
 
-/// The scheduler the environment names, else the best one that answers on the network.
+/// The scheduler the settings name, else the best one that answers on the network.
 ///
 /// # Errors
-/// The environment names something that is no scheduler's address.
-pub(crate) async fn scheduler() -> Result<Option<SocketAddr>, WantedError> {
+/// The settings name something that is no scheduler's address.
+pub(crate) async fn scheduler(settings: &Settings<'_>) -> Result<Option<SocketAddr>, WantedError> {
+    let text = |key| settings.text(key).and_then(|text| text.into_string().ok());
+    // Variables are read with their own forgiveness.
+    let in_file = matches!(settings.find(&keys::SCHEDULER).origin, Origin::File(..));
+    let host = in_file.then(|| text(&keys::SCHEDULER)).flatten();
     let wanted = Wanted {
         wait: SEARCH,
-        ..Wanted::from_environment(None, None)?
+        ..Wanted::from_environment(host.as_deref(), text(&keys::NETNAME).as_deref())?
     };
     // That nobody could be asked is the same to a build as that nobody answered.
     Ok(discovery::find(&wanted)
@@ -118,29 +124,28 @@ pub(crate) async fn capacity(scheduler: SocketAddr) -> Option<Capacity> {
 }
 
 /// Whether a daemon of this machine answers where the wrapper will look for one.
-pub(crate) async fn daemon_answers() -> bool {
+pub(crate) async fn daemon_answers(settings: &Settings<'_>) -> bool {
     let limits = Limits {
         connect: Duration::from_secs(1),
         handshake: Duration::from_secs(1),
         ..Limits::default()
     };
-    for socket in daemon_sockets() {
+    let only = settings
+        .text(&keys::SOCKET)
+        .or_else(|| std::env::var_os("ICECC_TEST_SOCKET"));
+    for socket in daemon_sockets(only.clone()) {
         if Connection::connect_unix(&socket, limits).await.is_ok() {
             return true;
         }
     }
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 10245));
-    std::env::var_os("GELATO_SOCKET").is_none()
-        && std::env::var_os("ICECC_TEST_SOCKET").is_none()
-        && Connection::connect_tcp(loopback, limits).await.is_ok()
+    only.is_none() && Connection::connect_tcp(loopback, limits).await.is_ok()
 }
 
 /// Where the wrapper looks for the daemon, in its order.
-fn daemon_sockets() -> Vec<PathBuf> {
-    for only in ["GELATO_SOCKET", "ICECC_TEST_SOCKET"] {
-        if let Some(path) = std::env::var_os(only) {
-            return vec![path.into()];
-        }
+fn daemon_sockets(only: Option<OsString>) -> Vec<PathBuf> {
+    if let Some(path) = only {
+        return vec![path.into()];
     }
     let mut sockets = vec![
         PathBuf::from("/var/run/icecc/iceccd.socket"),

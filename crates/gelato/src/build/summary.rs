@@ -1,7 +1,7 @@
 //! Sums up the records that wrappers append to the build log, one line a job.
 //!
 //! The line is tab-separated: format version `1`, end in ms since 1970, verdict (`remote`, `local`,
-//! `failed-over`), reason code, worker, exit code, wall ms, ms the worker had the job, CPU ms of
+//! `failed-over`, `refused`), reason code, worker, exit code, wall ms, ms the worker had the job, CPU ms of
 //! local children, bytes sent, bytes received, file. Lines of any other form are counted as
 //! unreadable and otherwise ignored.
 
@@ -21,6 +21,8 @@ pub(crate) struct Summary {
     remote: u64,
     local: u64,
     failed_over: u64,
+    /// Not compiled, because the policy forbids to do it here.
+    refused: u64,
     /// Why jobs were compiled here, by reason code.
     reasons: BTreeMap<String, u64>,
     workers: BTreeSet<String>,
@@ -68,11 +70,11 @@ impl Summary {
                 self.workers.insert(worker.to_owned());
                 self.worker_time += Duration::from_millis(worker_ms);
             }
-            "local" | "failed-over" => {
-                if verdict == "local" {
-                    self.local += 1;
-                } else {
-                    self.failed_over += 1;
+            "local" | "failed-over" | "refused" => {
+                match verdict {
+                    "local" => self.local += 1,
+                    "refused" => self.refused += 1,
+                    _ => self.failed_over += 1,
                 }
                 *self.reasons.entry(reason.to_owned()).or_default() += 1;
             }
@@ -83,7 +85,7 @@ impl Summary {
 
     /// The one line a build ends with.
     pub(crate) fn line(&self, wall: Duration) -> String {
-        let jobs = self.remote + self.local + self.failed_over;
+        let jobs = self.remote + self.local + self.failed_over + self.refused;
         let mut line = format!(
             "gelato: {}: {} remote",
             count(jobs, "job", "jobs"),
@@ -101,6 +103,9 @@ impl Summary {
             ", {} local, {} failed over",
             self.local, self.failed_over
         );
+        if self.refused > 0 {
+            let _ = write!(line, ", {} refused by the policy", self.refused);
+        }
         if !self.reasons.is_empty() {
             let reasons: Vec<String> = self
                 .by_frequency()
@@ -178,6 +183,18 @@ mod tests {
              (2 no-compile-step, 1 worker-lost); 2.0 s of compiling done by others, 2.3 s in all"
         );
         assert_eq!(summary.explanations().len(), 2);
+    }
+
+    #[test]
+    fn refused_jobs_are_counted_apart() {
+        let log = b"1\t1002\trefused\tside-files\t-\t120\t30\t0\t9\t0\t0\ta.o\n";
+        let line = Summary::read(log).line(Duration::ZERO);
+        assert!(
+            line.contains(
+                "1 job: 0 remote, 0 local, 0 failed over, 1 refused by the policy (1 side-files)"
+            ),
+            "{line}"
+        );
     }
 
     #[test]

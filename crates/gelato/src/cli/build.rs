@@ -7,6 +7,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use gelato_settings::{Settings, keys};
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +25,10 @@ pub(crate) struct Args {
     /// Say what is set up, and at the end why jobs were local
     #[arg(short, long)]
     verbose: bool,
+    /// What to do with a compilation that would be local: do it, try harder elsewhere first, or fail
+    /// [default: as the settings say]
+    #[arg(long, value_name = "POLICY", value_parser = ["auto", "prefer", "require"])]
+    policy: Option<String>,
     /// The build command and its arguments
     #[arg(
         required = true,
@@ -65,7 +70,18 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let scratch = Scratch::new()?;
     let build_log = scratch.path().join("jobs");
-    let mut place = Place::find().await?;
+    let settings = super::settings::load();
+    let mut place = Place::find(&settings).await?;
+    let required = match args.policy.as_deref() {
+        Some(policy) => policy == "require",
+        None => settings.word(&keys::POLICY) == Some("require"),
+    };
+    if required && place.has_no_workers() {
+        bail!(
+            "the policy is require, and there is no other machine to compile on: {}",
+            place.description
+        );
+    }
     let private = match place.private.take() {
         None => None,
         Some(scheduler) => match Private::start(scheduler, scratch.path()).await {
@@ -102,6 +118,9 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
     }
     if place.alone {
         child.env("ICECC", "no");
+    }
+    if let Some(policy) = &args.policy {
+        child.env("GELATO_POLICY", policy);
     }
     let path = compilers_first(scratch.path())?;
     child.env("PATH", &path.path);
@@ -186,11 +205,16 @@ struct Place {
 }
 
 impl Place {
-    async fn find() -> anyhow::Result<Place> {
+    /// Whether every job would be local. A daemon that runs may know a scheduler that did not answer us.
+    fn has_no_workers(&self) -> bool {
+        self.alone || matches!(self.private, Some(Scheduler::Own))
+    }
+
+    async fn find(settings: &Settings<'_>) -> anyhow::Result<Place> {
         let own = std::thread::available_parallelism().map_or(1, usize::from);
         let platform = gelato_toolchain::names::platform();
-        let scheduler = cluster::scheduler().await?;
-        let daemon = cluster::daemon_answers().await;
+        let scheduler = cluster::scheduler(settings).await?;
+        let daemon = cluster::daemon_answers(settings).await;
         let capacity = match scheduler {
             Some(address) => cluster::capacity(address).await,
             None => None,

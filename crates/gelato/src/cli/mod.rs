@@ -1,16 +1,20 @@
 //! What is typed: the subcommands of `gelato`, and their old names.
 
 pub(crate) mod build;
+pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod detach;
 pub(crate) mod scheduler;
+pub(crate) mod settings;
 pub(crate) mod toolchain;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rustix::process::{Resource, getrlimit, setrlimit};
+
+pub(crate) use settings::Program;
 
 /// Compiler farm: spreads C and C++ builds over the machines of a network.
 #[derive(Parser)]
@@ -32,6 +36,8 @@ enum Command {
     Scheduler(scheduler::Args),
     /// Package a compiler for other machines (also called icecc-create-env)
     Toolchain(toolchain::ToolchainArgs),
+    /// Show every setting, what it is, and where it came from
+    Config(config::Args),
 }
 
 /// How much a daemon or scheduler says that was typed under its new name: that it serves, and who
@@ -40,7 +46,25 @@ const INFORMATION: u8 = 2;
 
 /// The program under its own name.
 pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
-    match Gelato::parse_from(arguments).command {
+    let typed = Gelato::command().get_matches_from(&arguments);
+    let program = typed
+        .subcommand()
+        .and_then(|(name, typed)| Some((Program::of_subcommand(name)?, typed)));
+    let matches = match program {
+        None => typed,
+        Some((program, typed_options)) => {
+            match with_settings(program, typed_options, arguments, 2) {
+                Ok(None) => typed,
+                Ok(Some(arguments)) => Gelato::command().get_matches_from(arguments),
+                Err(code) => return code,
+            }
+        }
+    };
+    let gelato = match Gelato::from_arg_matches(&matches) {
+        Ok(gelato) => gelato,
+        Err(error) => error.exit(),
+    };
+    match gelato.command {
         Command::Build(args) => build::run(args),
         Command::Daemon(mut args) => {
             args.verbose = args.verbose.max(INFORMATION);
@@ -51,11 +75,30 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
             scheduler::run(args)
         }
         Command::Toolchain(args) => toolchain::run(args),
+        Command::Config(args) => config::run(&args),
     }
+}
+
+/// The arguments with the settings of files put in at `at`; `None` if files say nothing new.
+fn with_settings(
+    program: Program,
+    typed: &clap::ArgMatches,
+    mut arguments: Vec<OsString>,
+    at: usize,
+) -> Result<Option<Vec<OsString>>, ExitCode> {
+    let settings = settings::load();
+    settings::check(program, &settings).map_err(|()| ExitCode::FAILURE)?;
+    let words = settings::words(program, &settings, typed);
+    if words.is_empty() {
+        return Ok(None);
+    }
+    arguments.splice(at..at, words);
+    Ok(Some(arguments))
 }
 
 /// A subcommand under the name Icecream gave the program.
 pub(crate) fn old_name<A: clap::Args>(
+    program: Program,
     name: &'static str,
     about: &'static str,
     arguments: Vec<OsString>,
@@ -65,7 +108,12 @@ pub(crate) fn old_name<A: clap::Args>(
         .version(env!("CARGO_PKG_VERSION"))
         .about(about)
         .long_about(None);
-    let matches = command.get_matches_from(arguments);
+    let mut matches = command.clone().get_matches_from(&arguments);
+    match with_settings(program, &matches, arguments, 1) {
+        Ok(None) => {}
+        Ok(Some(arguments)) => matches = command.get_matches_from(arguments),
+        Err(code) => return code,
+    }
     match A::from_arg_matches(&matches) {
         Ok(args) => run(args),
         Err(error) => error.exit(),
@@ -84,8 +132,6 @@ fn raise_descriptor_limit() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// Options that are not for people, and those that explain themselves.
@@ -106,6 +152,7 @@ mod tests {
                 "toolchain",
                 include_str!("../../../../man/icecc-create-env.1"),
             ),
+            ("config", include_str!("../../../../man/gelato.1")),
         ];
         let mut gelato = Gelato::command();
         gelato.build();
@@ -130,7 +177,7 @@ mod tests {
     #[test]
     fn subcommands_say_what_they_are_for() {
         let gelato = Gelato::command();
-        for name in ["build", "daemon", "scheduler", "toolchain"] {
+        for name in ["build", "daemon", "scheduler", "toolchain", "config"] {
             let about = gelato.find_subcommand(name).unwrap().get_about().unwrap();
             assert!(!about.to_string().contains("rguments"), "{name}: {about}");
         }
