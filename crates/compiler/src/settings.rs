@@ -50,10 +50,13 @@ impl Settings {
             value => value,
         };
         let dumb = variable("TERM").is_none_or(|term| term.eq_ignore_ascii_case("dumb"));
+        // Set but empty it is how GCC is told not to.
+        let colourless =
+            family == Family::Gcc && variable("GCC_COLORS").is_some_and(|value| value.is_empty());
         Settings {
             full_preprocessing: remote_cpp
                 .is_some_and(|value| matches!(value.as_bytes().first(), None | Some(b'0'))),
-            colours: terminal && !dumb,
+            colours: terminal && !dumb && !colourless,
             meddling_variable: MEDDLING_VARIABLES
                 .iter()
                 .any(|name| variable(name).is_some()),

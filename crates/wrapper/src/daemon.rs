@@ -26,6 +26,8 @@ use crate::waiting::{self, Ended};
 /// For connecting to a socket of this machine and for the version exchange over it.
 const LOCAL_HANDSHAKE: Duration = Duration::from_secs(1);
 /// Until a toolchain is packaged.
+/// For the reason of a no, which comes with it or never.
+const AFTERWORD_WAIT: Duration = Duration::from_secs(1);
 const TOOLCHAIN_WAIT: Duration = Duration::from_secs(240);
 /// Until the scheduler has a worker for us.
 const WORKER_WAIT: Duration = Duration::from_secs(240);
@@ -57,7 +59,7 @@ impl Daemon {
         let limits = Limits {
             connect: LOCAL_HANDSHAKE,
             handshake: LOCAL_HANDSHAKE,
-            ..Limits::from_environment()
+            ..variables.limits()
         };
         let try_socket = |path: &Path| {
             Connection::connect_unix_unless(path, limits, signals.fd())
@@ -144,9 +146,21 @@ impl Daemon {
             Message::NativeEnv(answer) if !answer.path.is_empty() => {
                 Ok(PathBuf::from(answer.path.as_os_str()))
             }
-            _ => {
-                Err(no_toolchain("the daemon could not make a toolchain for this compiler").into())
+            _ => Err(self.why_no_toolchain(signals)?.into()),
+        }
+    }
+
+    /// What a daemon of ours says after its no, when Icecream's wrappers have stopped listening.
+    fn why_no_toolchain(&mut self, signals: &Signals) -> Result<Failure, Stop> {
+        let text = "the daemon could not make a toolchain for this compiler";
+        let waiting_for = "the reason";
+        match waiting::receive(&mut self.connection, AFTERWORD_WAIT, waiting_for, signals) {
+            Ok(Message::StatusText(status)) => {
+                let reason = status.text.to_string_lossy();
+                Ok(no_toolchain(&format!("{text}: {reason}")))
             }
+            Err(Ended::Interrupted) => Err(Stop::Interrupted),
+            _ => Ok(no_toolchain(text)),
         }
     }
 
@@ -157,6 +171,16 @@ impl Daemon {
         } else {
             WORKER_WAIT
         };
+        self.worker_within(wait, request, signals)
+    }
+
+    /// Asks for a worker, but not for ever.
+    pub(crate) fn worker_within(
+        &mut self,
+        wait: Duration,
+        request: GetCs,
+        signals: &Signals,
+    ) -> Result<UseCs, Stop> {
         self.connection
             .send(&Message::GetCs(request))
             .map_err(|error| silent(error.to_string()).numbered(24))?;

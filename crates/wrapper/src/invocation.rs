@@ -3,14 +3,17 @@
 //! `icecc COMPILER …` and `icerun COMMAND …` name the program; under any other name we stand in for the program of that name. Options of our own count only as
 //! the first word after our own names.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use gelato_compiler::names;
 
 use crate::help;
+use crate::search;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) words: Vec<OsString>,
     /// Never to be read as a compilation.
     pub(crate) icerun: bool,
+    /// We were called by the name of the program we stand for.
+    pub(crate) masquerade: bool,
 }
 
 /// How the program was named.
@@ -54,7 +59,8 @@ pub(crate) fn read(argv: &[OsString]) -> Request {
         _ => Request::Run(Run {
             program: Program::Named(own.clone()),
             words: words.to_vec(),
-            icerun: is_link_to_icerun(own),
+            icerun: search::is_link_to_icerun(own, env::var_os("PATH").as_deref()),
+            masquerade: true,
         }),
     }
 }
@@ -71,19 +77,27 @@ fn own_name(words: &[OsString], icerun: bool) -> Request {
         (b"--build-native", false) => return Request::BuildNative(rest.to_vec()),
         _ => {}
     }
+    // A launcher before a launcher: `icecc icecc gcc`.
+    match names::base_name(first) {
+        b"icecc" if !rest.is_empty() => return own_name(rest, icerun),
+        b"icerun" if !rest.is_empty() => return own_name(rest, true),
+        _ => {}
+    }
     if !icerun && is_no_program(first) {
         return Request::Run(Run {
             program: Program::Usual {
-                cxx: words.iter().any(|word| is_cxx_source(word)),
+                cxx: means_cxx(words),
             },
             words: words.to_vec(),
             icerun: false,
+            masquerade: false,
         });
     }
     Request::Run(Run {
         program: Program::Named(first.clone()),
         words: rest.to_vec(),
         icerun,
+        masquerade: false,
     })
 }
 
@@ -94,10 +108,36 @@ fn is_no_program(word: &OsStr) -> bool {
         return true;
     }
     let suffix = Path::new(word).extension().map(OsStr::as_bytes);
-    matches!(
+    let is_source = matches!(
         suffix,
-        Some(b"c" | b"cc" | b"cpp" | b"cxx" | b"C" | b"o" | b"a" | b"s" | b"S" | b"i" | b"ii")
-    ) && fs::metadata(word).is_ok_and(|m| m.is_file() && !crate::search::is_executable(&m))
+        Some(b"c" | b"cc" | b"cpp" | b"cxx" | b"C" | b"m" | b"mm" | b"i" | b"ii")
+    );
+    let is_other_input = matches!(suffix, Some(b"o" | b"a" | b"s" | b"S"));
+    // Some file systems have everything executable.
+    (is_source && fs::metadata(word).is_ok_and(|m| m.is_file()) && !is_really_a_program(word))
+        || (is_other_input
+            && fs::metadata(word).is_ok_and(|m| m.is_file() && !search::is_executable(&m)))
+}
+
+fn is_really_a_program(file: &OsStr) -> bool {
+    let mut start = [0; 4];
+    File::open(file)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start == *b"\x7fELF" || start.starts_with(b"#!"))
+}
+
+/// Whether the arguments are about C++, by `-x` or by the sources.
+fn means_cxx(words: &[OsString]) -> bool {
+    let by_option = words.iter().enumerate().any(|(index, word)| {
+        let language = match word.as_bytes() {
+            b"-x" | b"--language" => words.get(index + 1).map(|word| word.as_bytes()),
+            other => other
+                .strip_prefix(b"-x")
+                .or_else(|| other.strip_prefix(b"--language=")),
+        };
+        language.is_some_and(|language| language.ends_with(b"c++"))
+    });
+    by_option || words.iter().any(|word| is_cxx_source(word))
 }
 
 fn is_cxx_source(word: &OsStr) -> bool {
@@ -106,11 +146,6 @@ fn is_cxx_source(word: &OsStr) -> bool {
         suffix,
         Some(b"cc" | b"cp" | b"cpp" | b"cxx" | b"c++" | b"C" | b"CPP" | b"ii" | b"mm")
     )
-}
-
-/// `argv[0]` itself is a link to `icerun`: tools other than compilers are wrapped that way.
-fn is_link_to_icerun(own: &OsStr) -> bool {
-    fs::read_link(own).is_ok_and(|target| names::base_name(target.as_os_str()) == b"icerun")
 }
 
 #[cfg(test)]
@@ -145,11 +180,28 @@ mod tests {
             }) if name == "gcc"
         ));
         assert_eq!(request("icecc"), Request::Nothing("icecc"));
+        for (line, is_run) in [
+            ("icecc icecc gcc -c", false),
+            ("icecc /x/icerun gcc -c", true),
+        ] {
+            assert!(matches!(
+                request(line),
+                Request::Run(Run { program: Program::Named(name), icerun, masquerade: false, .. })
+                    if name == "gcc" && icerun == is_run
+            ));
+        }
     }
 
     #[test]
     fn without_a_program_the_usual_compiler_is_meant() {
-        for (line, cxx) in [("icecc -c x.c", false), ("icecc -O2 -c x.cpp", true)] {
+        for (line, cxx) in [
+            ("icecc -c x.c", false),
+            ("icecc -O2 -c x.cpp", true),
+            ("icecc -x c++ -c x.c", true),
+            ("icecc -xc++ -E -", true),
+            ("icecc -x c -c x", false),
+            ("icecc @words", false),
+        ] {
             let Request::Run(run) = request(line) else {
                 panic!("{line}");
             };

@@ -2,36 +2,40 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gelato_compiler::decide::{Compiler, Decision};
-use gelato_compiler::{
-    Family, Language, LocalReason, RemotePlan, Settings, Verdict, decide, names, respfile,
-};
+use gelato_compiler::{LocalReason, RemotePlan};
 
 use crate::daemon::Daemon;
 use crate::failure::Failure;
-use crate::files::RealFiles;
-use crate::invocation::{Program, Run};
+use crate::invocation::Run;
 use crate::local::{self, Under};
 use crate::log::{Level, Log};
+use crate::native;
+use crate::nested;
+use crate::notice;
+use crate::policy::{self, Policy};
 use crate::probe;
 use crate::record::{Place, Record};
 use crate::remote::{self, Outcome};
-use crate::search::{self, Own};
+use crate::search::Own;
 use crate::signals::Signals;
 use crate::status;
 use crate::toolchains;
+use crate::understand;
 use crate::variables::{Variables, Wish};
 
 /// What all steps of a job need to know.
 pub(crate) struct Job<'a> {
     pub(crate) variables: &'a Variables,
     pub(crate) log: &'a Log,
-    /// The program behind us.
+    /// The program behind us, for local runs.
     pub(crate) program: PathBuf,
+    /// The compiler proper behind that, for everything else.
+    pub(crate) compiler: PathBuf,
+    /// A program that has to do the preprocessing in place of the compiler.
+    pub(crate) front: Option<Front>,
     /// Its arguments as typed.
     pub(crate) words: &'a [OsString],
     /// Not a compiler, or started as icerun.
@@ -45,6 +49,13 @@ pub(crate) struct Job<'a> {
     pub(crate) record: Record,
 }
 
+/// A program between us and the compiler that gives it further words.
+pub(crate) struct Front {
+    pub(crate) program: PathBuf,
+    /// The job with the words that this program is to get.
+    pub(crate) plan: RemotePlan,
+}
+
 impl Job<'_> {
     /// One level deeper for commands that may start compilers, two for compilers, which must not start us.
     pub(crate) fn depth_for_child(&self) -> u32 {
@@ -53,13 +64,16 @@ impl Job<'_> {
 
     /// Writes the line of the build log.
     pub(crate) fn finish(&self, code: i32) {
-        let name = self
-            .output
+        self.record
+            .append(self.variables.build_log.as_deref(), code, self.name());
+    }
+
+    /// What the job is about: its output, source or program.
+    fn name(&self) -> &OsStr {
+        self.output
             .as_deref()
             .or(self.input.as_deref())
-            .unwrap_or_else(|| probe::display_name(&self.program));
-        self.record
-            .append(self.variables.build_log.as_deref(), code, name);
+            .unwrap_or_else(|| probe::display_name(&self.program))
     }
 
     /// A failed attempt: a line for the user if the infrastructure is to blame, else for those who want to know.
@@ -87,32 +101,32 @@ impl Job<'_> {
 
 /// Runs what `run` names.
 pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
-    let log = Log::from_environment();
+    let log = Log::open(variables);
     if variables.depth >= 2 {
-        log.error(format_args!(
-            "icecream seems to have invoked itself recursively!"
-        ));
-        return ExitCode::from(status::RECURSION);
+        return nested::stand_aside(variables, &run, &log);
     }
     if variables.depth == 1 {
         log.info(format_args!("recursive invocation from icerun"));
     }
     let own = Own::find();
-    let Some(program) = find_program(&run.program, variables, &own) else {
-        let name = match &run.program {
-            Program::Named(name) => Path::new(name).display().to_string(),
-            Program::Usual { cxx: true } => "g++".to_owned(),
-            Program::Usual { cxx: false } => "gcc".to_owned(),
-        };
-        log.error(format_args!("couldn't find any {name}"));
-        log.error(format_args!("could not find {name} in PATH."));
-        return ExitCode::from(status::NOT_FOUND);
+    let found = match understand::find_program(&run.program, variables, &own) {
+        Ok(found) => found,
+        Err((name, missing)) => {
+            let name = Path::new(&name).display();
+            log.error(format_args!(
+                "couldn't find any {name}: could not find {name} in PATH.{}",
+                missing.in_parentheses()
+            ));
+            return ExitCode::from(status::NOT_FOUND);
+        }
     };
     let mut job = Job {
         variables,
         log: &log,
         custom: run.icerun,
-        program,
+        program: found.path.clone(),
+        compiler: found.path.clone(),
+        front: None,
         words: &run.words,
         working_directory: env::current_dir().unwrap_or_default(),
         output: None,
@@ -124,131 +138,17 @@ pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
     if log.wants(Level::Debug) {
         log.debug(format_args!("invoked as: {:?}", run.words));
     }
-    match understand(&mut job, &run, &own) {
+    let understood = understand::understand(&mut job, &run, found, &own)
+        .and_then(|plan| native::resolve(plan, &job.compiler, variables));
+    if !understood
+        .as_ref()
+        .is_err_and(|&reason| policy::belongs_here(reason))
+    {
+        notice::broken_settings(&job);
+    }
+    match understood {
         Ok(plan) => distribute(&mut job, plan),
         Err(reason) => stay(&mut job, reason),
-    }
-}
-
-fn find_program(program: &Program, variables: &Variables, own: &Own) -> Option<PathBuf> {
-    let path = variables.path.as_deref();
-    match program {
-        Program::Named(name) => search::find(name, path, own),
-        Program::Usual { cxx } => {
-            let candidates = if *cxx { ["g++", "c++"] } else { ["gcc", "cc"] };
-            candidates
-                .iter()
-                .find_map(|name| search::find(OsStr::new(name), path, own))
-        }
-    }
-}
-
-/// What the command line asks for, and by which compiler.
-fn understand(job: &mut Job<'_>, run: &Run, own: &Own) -> Result<RemotePlan, LocalReason> {
-    if run.icerun {
-        return Err(LocalReason::Icerun);
-    }
-    let typed = match &run.program {
-        Program::Named(name) => name.as_os_str(),
-        Program::Usual { .. } => job.program.as_os_str(),
-    };
-    let Some(tool) = names::parse(typed) else {
-        job.custom = true;
-        return Err(LocalReason::CustomCommand);
-    };
-    let words = respfile::expand(job.words, &RealFiles)?;
-    let mut decision = read(job, &words, tool.cxx)?;
-    if let Some(other) = replacement(job.variables, &decision, tool.cxx) {
-        let path = job.variables.path.as_deref();
-        job.program = search::find(other, path, own).unwrap_or_else(|| PathBuf::from(other));
-        let cxx = names::parse(job.program.as_os_str()).map_or(tool.cxx, |other| other.cxx);
-        decision = read(job, &words, cxx)?;
-    }
-    job.full_job = decision.full_job;
-    if decision.full_job {
-        let option = words
-            .iter()
-            .find(|word| word.as_encoded_bytes().starts_with(b"-flto"))
-            .map_or("-flto".into(), |word| word.to_string_lossy());
-        job.log.info(format_args!(
-            "{option} and no -c, building with all local slots"
-        ));
-    }
-    job.output = decision.output;
-    job.input = decision.input;
-    match decision.verdict {
-        Verdict::Remote(plan) if job.working_directory.as_os_str().is_empty() => {
-            drop(plan);
-            Err(LocalReason::Environment)
-        }
-        Verdict::Remote(_) if probe::is_script(&job.program) => Err(LocalReason::CompilerScript),
-        Verdict::Remote(plan) => Ok(*plan),
-        Verdict::Local(reason) => {
-            if reason == LocalReason::MissingFile {
-                job.log.warning(format_args!(
-                    "file for argument {} missing, building locally",
-                    OsString::from_iter(
-                        words.iter().flat_map(|w| [w.as_os_str(), OsStr::new(" ")])
-                    )
-                    .display()
-                ));
-            }
-            Err(reason)
-        }
-    }
-}
-
-/// Reads the words as the compiler would. The compiler is only asked for what its name does not tell, and only if that matters.
-fn read(job: &Job<'_>, words: &[OsString], cxx: bool) -> Result<Decision, LocalReason> {
-    let family = probe::family_by_name(&job.program);
-    let mut compiler = Compiler {
-        family: family.unwrap_or(Family::Gcc),
-        cxx,
-        default_target: None,
-    };
-    let as_family = |compiler: &Compiler| {
-        let settings = Settings::from_environment(
-            |name| env::var_os(name),
-            compiler.family,
-            std::io::stderr().is_terminal(),
-            job.working_directory.clone(),
-        );
-        decide(compiler, words, &settings, &RealFiles)
-    };
-    let first = as_family(&compiler);
-    let undecided = match &first.verdict {
-        Verdict::Remote(plan) => family.is_none() || plan.family == Family::Clang,
-        Verdict::Local(reason) => *reason == LocalReason::CompilerUnknown,
-    };
-    if !undecided {
-        return Ok(first);
-    }
-    let Some(answer) = probe::ask(&job.program, job.variables) else {
-        return Err(LocalReason::CompilerUnknown);
-    };
-    if answer.configured {
-        return Err(LocalReason::CompilerConfiguration);
-    }
-    compiler.family = answer.family;
-    compiler.default_target = Some(answer.target);
-    Ok(as_family(&compiler))
-}
-
-/// The compiler `ICECC_CC` or `ICECC_CXX` names for the language of the job.
-fn replacement<'a>(
-    variables: &'a Variables,
-    decision: &Decision,
-    driver_is_cxx: bool,
-) -> Option<&'a OsString> {
-    let language = match &decision.verdict {
-        Verdict::Remote(plan) => plan.language,
-        Verdict::Local(_) if driver_is_cxx => Language::Cxx,
-        Verdict::Local(_) => Language::C,
-    };
-    match language {
-        Language::C => variables.cc.as_ref(),
-        Language::Cxx => variables.cxx.as_ref(),
-        Language::ObjectiveC | Language::ObjectiveCxx => None,
     }
 }
 
@@ -257,10 +157,18 @@ fn stay(job: &mut Job<'_>, reason: LocalReason) -> ExitCode {
     job.record.reason = Some(reason);
     job.log
         .info(format_args!("local build: {}", reason.explanation().trim()));
+    if let Some(code) = refused(job, reason, None) {
+        return code;
+    }
+    notice::breakdown(job, reason);
     let signals = Signals::default();
+    // What waits for another program's output must not take the slot that program may need.
     if matches!(
         reason,
-        LocalReason::DriverQuery | LocalReason::NoInput | LocalReason::MissingValue
+        LocalReason::DriverQuery
+            | LocalReason::NoInput
+            | LocalReason::MissingValue
+            | LocalReason::StandardInput
     ) {
         return local::run(job, Under::Nothing, &signals);
     }
@@ -299,6 +207,10 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
         Ok(Some(daemon)) => daemon,
         Ok(None) => {
             job.record.reason = Some(LocalReason::NoDaemon);
+            if let Some(code) = refused(job, LocalReason::NoDaemon, None) {
+                return code;
+            }
+            notice::breakdown(job, LocalReason::NoDaemon);
             job.log
                 .warning(format_args!("no local daemon found, building here"));
             return local::run(job, Under::Lock, &Signals::default());
@@ -324,6 +236,10 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
             if job.record.place == Place::Remote {
                 job.record.place = Place::FailedOver;
             }
+            if let Some(code) = refused(job, failure.reason, Some(&failure.text)) {
+                return code;
+            }
+            notice::breakdown(job, failure.reason);
             let under = match Daemon::connect(job.variables, job.log, &signals) {
                 Ok(Some(daemon)) => Under::Daemon(daemon),
                 _ => Under::Lock,
@@ -331,6 +247,28 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
             local::run(job, under, &signals)
         }
     }
+}
+
+/// The status of a job that must not be done here, after the user was told.
+fn refused(job: &mut Job<'_>, reason: LocalReason, detail: Option<&str>) -> Option<ExitCode> {
+    let variables = job.variables;
+    if variables.policy != Policy::Require || policy::belongs_here(reason) {
+        return None;
+    }
+    let name = job.name().display();
+    let explanation = reason.explanation().trim();
+    let detail = detail.map_or_else(String::new, |text| format!(" ({text})"));
+    job.log.error(format_args!(
+        "{name} was to be compiled by another machine: {reason}: {explanation}{detail}"
+    ));
+    job.log.error(format_args!(
+        "to have it compiled, {}, or set GELATO_POLICY=prefer (the policy require comes from {})",
+        policy::remedy(reason),
+        variables.policy_origin
+    ));
+    job.record.place = Place::Refused;
+    job.finish(i32::from(status::REFUSED));
+    Some(ExitCode::from(status::REFUSED))
 }
 
 fn connect(job: &Job<'_>) -> Result<Option<Daemon>, ExitCode> {

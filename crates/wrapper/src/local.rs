@@ -18,10 +18,12 @@ use rustix::event::PollFlags;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+use crate::children;
 use crate::daemon::Daemon;
 use crate::failure::Stop;
 use crate::job::Job;
 use crate::locks::{self, CpuLock};
+use crate::nested::STARTED;
 use crate::search::{self, Own};
 use crate::signals::Signals;
 use crate::status;
@@ -167,37 +169,14 @@ fn wait_for(child: &Child, signals: &Signals, with_descendants: bool) {
         return;
     }
     if let Some(signal) = signals.caught().and_then(Signal::from_named_raw) {
-        // A driver that ends by a signal leaves the compiler proper running. It hears of it first, or it would complain about its children.
-        let below = if with_descendants {
-            descendants(pid)
-        } else {
-            Vec::new()
-        };
-        for pid in std::iter::once(pid).chain(below) {
-            let _ = kill_process(pid, signal);
+        match with_descendants {
+            true => children::signal_all(pid, signal),
+            false => {
+                let _ = kill_process(pid, signal);
+            }
         }
     }
     let _ = waiting::wait(&wanted, None, &Signals::default());
-}
-
-/// The processes below this one, as far as the system lists them.
-fn descendants(root: Pid) -> Vec<Pid> {
-    let mut found = Vec::new();
-    let mut next = Some(root);
-    let mut read = 0;
-    while let Some(pid) = next {
-        let number = pid.as_raw_nonzero();
-        let text = fs::read_to_string(format!("/proc/{number}/task/{number}/children"));
-        let children = text.unwrap_or_default();
-        found.extend(
-            children
-                .split_ascii_whitespace()
-                .filter_map(|pid| Pid::from_raw(pid.parse().ok()?)),
-        );
-        next = found.get(read).copied();
-        read += 1;
-    }
-    found
 }
 
 /// Processor time and page faults of an ended child and its own children.
@@ -232,6 +211,7 @@ fn command(job: &Job<'_>) -> Command {
     let mut command = Command::new(program_path(&job.program));
     command.args(job.words);
     command.env(DEPTH, job.depth_for_child().to_string());
+    command.env(STARTED, &job.program);
     command
 }
 
@@ -296,12 +276,16 @@ pub(crate) fn build_native(variables: &Variables, words: &[OsString]) -> ExitCod
             files = rest;
         }
     }
-    let Some(compiler) = search::find(&compiler, path, &own) else {
-        eprintln!(
-            "icecc: compiler {} not found in PATH",
-            Path::new(&compiler).display()
-        );
-        return ExitCode::FAILURE;
+    let compiler = match search::find_compiler(&compiler, path, &own) {
+        Ok(found) => found.path,
+        Err(missing) => {
+            eprintln!(
+                "icecc: compiler {} not found in PATH{}",
+                Path::new(&compiler).display(),
+                missing.in_parentheses()
+            );
+            return ExitCode::FAILURE;
+        }
     };
     let beside = std::env::current_exe()
         .ok()

@@ -45,7 +45,7 @@ fn try_acquire(variables: &Variables) -> io::Result<CpuLock> {
     if let Some(lock) = folder.try_lock(0)? {
         return Ok(lock);
     }
-    let count = count();
+    let count = variables.local_jobs.unwrap_or_else(count).max(1);
     let start = std::process::id() as usize % count;
     for index in (0..count).map(|step| (start + step) % count) {
         if let Some(lock) = folder.try_lock(index)? {
@@ -55,7 +55,12 @@ fn try_acquire(variables: &Variables) -> io::Result<CpuLock> {
     folder.lock(start)
 }
 
-/// The number of locks.
+/// Another file beside the locks, made if it is not there.
+pub(crate) fn file(variables: &Variables, name: &str) -> io::Result<File> {
+    Folder::of_this_user(variables)?.open(name)
+}
+
+/// The number of locks, unless a setting says otherwise.
 fn count() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
@@ -89,7 +94,7 @@ impl Folder {
 
     /// `None` if somebody has it.
     fn try_lock(&self, index: usize) -> io::Result<Option<CpuLock>> {
-        let file = self.open(index)?;
+        let file = self.open(&format!("cpu-{index}"))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(CpuLock { file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
@@ -98,7 +103,7 @@ impl Folder {
     }
 
     fn lock(&self, index: usize) -> io::Result<CpuLock> {
-        let file = self.open(index)?;
+        let file = self.open(&format!("cpu-{index}"))?;
         loop {
             match flock(&file, FlockOperation::LockExclusive) {
                 Ok(()) => return Ok(CpuLock { file }),
@@ -108,7 +113,7 @@ impl Folder {
         }
     }
 
-    fn open(&self, index: usize) -> io::Result<File> {
+    fn open(&self, name: &str) -> io::Result<File> {
         OpenOptions::new()
             .read(true)
             .write(true)
@@ -116,7 +121,7 @@ impl Folder {
             .truncate(false)
             .mode(0o600)
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(self.0.join(format!("cpu-{index}")))
+            .open(self.0.join(name))
             .map_err(|error| named(&self.0, &error))
     }
 }

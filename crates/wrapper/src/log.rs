@@ -1,16 +1,16 @@
 //! Messages for people and for scripts that match them, in Icecream's form: `ICECC[pid] date time: text`.
 //!
-//! Only errors are shown unless `ICECC_DEBUG` asks for more. They go to `ICECC_LOGFILE`, else to the descriptor ccache names in `UNCACHED_ERR_FD`, else to
+//! Only errors are shown unless the setting `debug` (`ICECC_DEBUG`) asks for more. They go to `ICECC_LOGFILE`, else to the descriptor ccache names in `UNCACHED_ERR_FD`, else to
 //! standard error. A message that cannot be written is lost; nothing here may fail a build.
 
-use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process;
 use std::time::Instant;
+
+use crate::variables::Variables;
 
 /// How important a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,29 +35,17 @@ enum Sink {
 }
 
 impl Log {
-    pub(crate) fn from_environment() -> Log {
-        let level = match env::var_os("ICECC_DEBUG") {
-            None => Level::Error,
-            Some(word) => level_named(&word),
-        };
-        if let Some(path) = env::var_os("ICECC_LOGFILE").filter(|path| !path.is_empty()) {
-            let opened = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(PathBuf::from(path));
-            if let Ok(file) = opened {
-                return Log {
-                    level,
-                    sink: Sink::File(file),
-                };
-            }
-        }
+    pub(crate) fn open(variables: &Variables) -> Log {
         let mut log = Log {
-            level,
+            level: variables.level,
             sink: Sink::StandardError,
         };
-        if let Some(number) = env::var_os("UNCACHED_ERR_FD") {
-            match inherited(&number) {
+        if let Some(path) = &variables.log_file
+            && let Ok(file) = OpenOptions::new().append(true).create(true).open(path)
+        {
+            log.sink = Sink::File(file);
+        } else if let Some(number) = &variables.message_descriptor {
+            match inherited(number) {
                 Some(file) => log.sink = Sink::File(file),
                 None => log.error(format_args!(
                     "UNCACHED_ERR_FD provides an invalid file descriptor, using stderr"
@@ -113,19 +101,6 @@ impl Log {
     }
 }
 
-fn level_named(word: &OsString) -> Level {
-    let is = |name: &str| word.eq_ignore_ascii_case(name);
-    if is("error") || is("errors") {
-        Level::Error
-    } else if is("warning") || is("warnings") {
-        Level::Warning
-    } else if is("info") {
-        Level::Info
-    } else {
-        Level::Debug
-    }
-}
-
 /// The descriptor with this number, if it is open for writing.
 fn inherited(number: &OsString) -> Option<File> {
     let number: u32 = number.to_str()?.parse().ok()?;
@@ -133,23 +108,4 @@ fn inherited(number: &OsString) -> Option<File> {
         .append(true)
         .open(format!("/dev/fd/{number}"))
         .ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_levels_mean_everything() {
-        for (word, level) in [
-            ("info", Level::Info),
-            ("Warnings", Level::Warning),
-            ("error", Level::Error),
-            ("debug", Level::Debug),
-            ("", Level::Debug),
-            ("1", Level::Debug),
-        ] {
-            assert_eq!(level_named(&OsString::from(word)), level);
-        }
-    }
 }

@@ -1,12 +1,13 @@
 //! What a compiler really is, as far as its name does not tell.
 //!
-//! Links are followed to the real name first. Only if that is not enough, or if the answer needs the compiler's own word (what Clang compiles for, whether it reads a
-//! configuration file), it is asked with `-v`, once: the answer is kept in the user's cache under the identity of the file.
+//! A name is only a hint: `gcc` may be a copy of Clang, or a program that starts a compiler with further words. So before a job travels the compiler is asked what it is,
+//! what it compiles for, whether it reads a configuration file, and whether it is the compiler itself. It is asked once: the answer is kept in the user's cache under the
+//! identity of the file.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use std::process::{self, Command, Stdio};
 
 use gelato_compiler::{Family, names};
 
+use crate::nested::STARTED;
+use crate::search::Found;
 use crate::variables::{DEPTH, Variables};
 
 /// What `COMPILER -v` says.
@@ -24,25 +27,18 @@ pub(crate) struct Answer {
     pub(crate) target: String,
     /// It reads a configuration file, so the same words mean something else to another Clang.
     pub(crate) configured: bool,
+    /// It is the compiler itself, not a program that starts one.
+    pub(crate) itself: bool,
 }
 
 /// The family, from the names along the links. `None`: ask.
-pub(crate) fn family_by_name(compiler: &Path) -> Option<Family> {
-    let real = fs::canonicalize(compiler).ok();
-    real.as_deref()
-        .and_then(|real| names::parse(real.as_os_str())?.family)
-        .or_else(|| names::parse(compiler.as_os_str())?.family)
+pub(crate) fn family_by_name(found: &Found) -> Option<Family> {
+    names::parse(found.real.as_os_str())
+        .and_then(|tool| tool.family)
+        .or_else(|| names::parse(found.path.as_os_str())?.family)
 }
 
-/// A script adds words of its own that nobody else sees.
-pub(crate) fn is_script(compiler: &Path) -> bool {
-    let mut start = [0; 2];
-    File::open(compiler)
-        .and_then(|mut file| file.read_exact(&mut start))
-        .is_ok_and(|()| start == *b"#!")
-}
-
-/// Asks the compiler, or the cache.
+/// Asks the compiler, or the cache. `compiler` is absolute: its name is part of what it is.
 pub(crate) fn ask(compiler: &Path, variables: &Variables) -> Option<Answer> {
     let key = key(compiler)?;
     let cached = cache_file(variables, &key);
@@ -53,21 +49,42 @@ pub(crate) fn ask(compiler: &Path, variables: &Variables) -> Option<Answer> {
         return Some(answer);
     }
     let output = Command::new(compiler)
-        .arg("-v")
+        // Like -v, and it shows the commands that it would run.
+        .args(["-###", "-x", "c", "-c", "/dev/null", "-o", "/dev/null"])
         .env(DEPTH, (variables.depth + 2).to_string())
+        .env(STARTED, compiler)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .output()
         .ok()?;
-    let answer = parse_verbose(&output.stderr).or_else(|| parse_verbose(&output.stdout))?;
+    let answer = parse_verbose(&output.stderr, compiler)
+        .or_else(|| parse_verbose(&output.stdout, compiler))?;
     if let Some(file) = cached {
         store(&file, &key, &answer);
     }
     Some(answer)
 }
 
-fn parse_verbose(text: &[u8]) -> Option<Answer> {
-    let text = String::from_utf8_lossy(text);
+/// The program in a line of Clang's that shows a compilation: it starts itself for that.
+pub(crate) fn clang_itself(line: &[u8]) -> Option<PathBuf> {
+    let line = line.trim_ascii_start().strip_prefix(b"\"")?;
+    let end = line.iter().position(|&byte| byte == b'"')?;
+    let (program, rest) = line.split_at(end);
+    rest.starts_with(b"\" \"-cc1\"")
+        .then(|| PathBuf::from(OsStr::from_bytes(program)))
+}
+
+fn parse_verbose(output: &[u8], compiler: &Path) -> Option<Answer> {
+    let text = String::from_utf8_lossy(output);
+    let mut itself = false;
+    for line in output.split(|&byte| byte == b'\n') {
+        if let Some(name) = line.strip_prefix(b"COLLECT_GCC=") {
+            itself |= name.trim_ascii() == compiler.as_os_str().as_bytes();
+        } else if let Some(program) = clang_itself(line) {
+            let real = fs::canonicalize(compiler);
+            itself |= real.is_ok_and(|real| fs::canonicalize(program).is_ok_and(|p| p == real));
+        }
+    }
     let mut family = None;
     let mut target = None;
     let mut configured = false;
@@ -91,11 +108,12 @@ fn parse_verbose(text: &[u8]) -> Option<Answer> {
         family: family?,
         target,
         configured,
+        itself,
     })
 }
 
 /// Path, device, number, size and time of change: the text that identifies one state of one compiler.
-fn key(compiler: &Path) -> Option<Vec<u8>> {
+pub(crate) fn key(compiler: &Path) -> Option<Vec<u8>> {
     let metadata = fs::metadata(compiler).ok()?;
     let absolute = std::path::absolute(compiler).ok()?;
     let mut key = absolute.as_os_str().as_bytes().to_vec();
@@ -114,7 +132,7 @@ fn key(compiler: &Path) -> Option<Vec<u8>> {
     Some(key)
 }
 
-fn cache_file(variables: &Variables, key: &[u8]) -> Option<PathBuf> {
+pub(crate) fn cache_file(variables: &Variables, key: &[u8]) -> Option<PathBuf> {
     let base = match &variables.cache_home {
         Some(folder) => folder.clone(),
         None => variables.home.as_ref()?.join(".cache"),
@@ -125,7 +143,7 @@ fn cache_file(variables: &Variables, key: &[u8]) -> Option<PathBuf> {
     Some(base.join("gelato").join("compilers").join(name))
 }
 
-const FORMAT: &[u8] = b"gelato-compiler 1";
+const FORMAT: &[u8] = b"gelato-compiler 2";
 
 fn parse_cached(content: &[u8], key: &[u8]) -> Option<Answer> {
     let mut lines = content.split(|&b| b == b'\n');
@@ -143,19 +161,22 @@ fn parse_cached(content: &[u8], key: &[u8]) -> Option<Answer> {
         b"plain" => false,
         _ => return None,
     };
+    let itself = match lines.next()? {
+        b"itself" => true,
+        b"starts another" => false,
+        _ => return None,
+    };
     // The last line is whole only if something follows it.
     lines.next()?;
     Some(Answer {
         family,
         target,
         configured,
+        itself,
     })
 }
 
 fn store(file: &Path, key: &[u8], answer: &Answer) {
-    let Some(folder) = file.parent() else {
-        return;
-    };
     let mut content = FORMAT.to_vec();
     for line in [
         key,
@@ -168,11 +189,23 @@ fn store(file: &Path, key: &[u8], answer: &Answer) {
             true => b"configured",
             false => b"plain",
         },
+        match answer.itself {
+            true => b"itself",
+            false => b"starts another",
+        },
         b"",
     ] {
         content.push(b'\n');
         content.extend_from_slice(line);
     }
+    write(file, &content);
+}
+
+/// Puts `content` into the cache, in one piece or not at all.
+pub(crate) fn write(file: &Path, content: &[u8]) {
+    let Some(folder) = file.parent() else {
+        return;
+    };
     let mut temporary = OsString::from(file.as_os_str());
     temporary.push(format!(".{}", process::id()));
     let write = || {
@@ -185,7 +218,7 @@ fn store(file: &Path, key: &[u8], answer: &Answer) {
             .create_new(true)
             .mode(0o600)
             .open(&temporary)?
-            .write_all(&content)?;
+            .write_all(content)?;
         fs::rename(&temporary, file)
     };
     if write().is_err() {
@@ -207,21 +240,43 @@ mod tests {
 
     #[test]
     fn reads_what_compilers_say() {
-        let clang = parse_verbose(CLANG).expect("clang");
+        let clang = parse_verbose(CLANG, Path::new("/bin/clang")).expect("clang");
         assert_eq!(clang.family, Family::Clang);
         assert_eq!(clang.target, "x86_64-pc-linux-gnu");
         assert!(!clang.configured);
-        assert_eq!(parse_verbose(GCC).expect("gcc").family, Family::Gcc);
-        assert_eq!(parse_verbose(b"tcc version 0.9\n"), None);
+        assert_eq!(
+            parse_verbose(GCC, Path::new("/bin/gcc"))
+                .expect("gcc")
+                .family,
+            Family::Gcc
+        );
+        assert_eq!(
+            parse_verbose(b"tcc version 0.9\n", Path::new("/bin/tcc")),
+            None
+        );
+        for (name, itself) in [("/bin/gcc", true), ("/bin/cc", false)] {
+            let answer = parse_verbose(&[GCC, b"COLLECT_GCC=/bin/gcc\n"].concat(), Path::new(name));
+            assert_eq!(answer.expect("gcc").itself, itself);
+        }
+        let own = std::env::current_exe().expect("a program");
+        let line = format!(" \"{}\" \"-cc1\" \"-triple\"\n", own.display());
+        for (name, itself) in [(own.as_path(), true), (Path::new("/bin/sh"), false)] {
+            let answer = parse_verbose(&[CLANG, line.as_bytes()].concat(), name);
+            assert_eq!(answer.expect("clang").itself, itself);
+        }
         let configured = [CLANG, b"Configuration file: /etc/clang.cfg\n"].concat();
-        assert!(parse_verbose(&configured).expect("clang").configured);
+        assert!(
+            parse_verbose(&configured, Path::new("/bin/clang"))
+                .expect("clang")
+                .configured
+        );
     }
 
     #[test]
     fn cached_answers_belong_to_one_state_of_one_file() {
         let folder = tempfile::tempdir().expect("folder");
         let file = folder.path().join("a/b/c");
-        let answer = parse_verbose(CLANG).expect("clang");
+        let answer = parse_verbose(CLANG, Path::new("/bin/clang")).expect("clang");
         store(&file, b"key", &answer);
         let content = fs::read(&file).expect("stored");
         assert_eq!(parse_cached(&content, b"key"), Some(answer));

@@ -1,6 +1,6 @@
 //! The build log: one line for every finished job, for `gelato build` and for people.
 //!
-//! Tab-separated: `1`, end of the job in Unix milliseconds, verdict, reason code, worker, exit code, milliseconds in all, milliseconds between source sent and result
+//! Tab-separated: `1`, end of the job in Unix milliseconds, verdict, reason code (of a remote job: `-`, or `verified` if further workers did it as well and agreed), worker, exit code, milliseconds in all, milliseconds between source sent and result
 //! received, CPU milliseconds of local children, bytes sent, bytes received, output or source. A line is appended with a single write.
 
 use std::ffi::OsStr;
@@ -19,6 +19,8 @@ pub(crate) enum Place {
     Local,
     /// Here, after an attempt elsewhere had failed.
     FailedOver,
+    /// Nowhere: the policy forbids to do it here.
+    Refused,
 }
 
 /// What is known of one job.
@@ -32,6 +34,8 @@ pub(crate) struct Record {
     pub(crate) cpu_time: Duration,
     pub(crate) sent: u64,
     pub(crate) received: u64,
+    /// Several workers did the job and agreed.
+    pub(crate) verified: bool,
 }
 
 impl Record {
@@ -45,6 +49,7 @@ impl Record {
             cpu_time: Duration::ZERO,
             sent: 0,
             received: 0,
+            verified: false,
         }
     }
 
@@ -69,10 +74,14 @@ impl Record {
             Place::Remote => "remote",
             Place::Local => "local",
             Place::FailedOver => "failed-over",
+            Place::Refused => "refused",
         };
         let mut line = format!(
             "1\t{now}\t{place}\t{}\t{}\t{exit_code}\t{}\t{}\t{}\t{}\t{}\t",
-            self.reason.map_or("-", LocalReason::code),
+            self.reason.map_or(
+                if self.verified { "verified" } else { "-" },
+                LocalReason::code
+            ),
             self.worker.as_deref().unwrap_or("-"),
             self.begin.elapsed().as_millis(),
             self.compile_time.as_millis(),

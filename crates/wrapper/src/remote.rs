@@ -3,6 +3,7 @@
 //! A worker that fails is replaced by another one once; after that, or when another worker could do no better, the job falls back to this machine. Source that depends
 //! on date, time or file names is expanded here and sent again. What the user sees is decided at the very end, so that nothing is printed twice.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,22 +19,31 @@ use gelato_wire::Environment;
 use gelato_wire::msg::{GetCs, JobDone, UseCs};
 use gelato_wire::types::{features, job_done_flags, shorten};
 
+use crate::behind;
 use crate::daemon::Daemon;
 use crate::failure::{Failure, Stop};
 use crate::job::Job;
 use crate::local;
 use crate::locks;
 use crate::log::Level;
+use crate::nested::STARTED;
 use crate::output::{self, Habit};
+use crate::policy::Policy;
 use crate::record::Place;
 use crate::signals::Signals;
 use crate::source::Source;
 use crate::toolchains::{self, Toolchain};
 use crate::variables::DEPTH;
+use crate::verify::{self, Statement};
+use crate::waiting;
 use crate::worker::{self, Answer, Worker};
 
 /// After this long no second worker is tried: the user has waited enough.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often another worker is asked for, to compare.
+const WITNESS_REQUESTS: usize = 4;
+/// How long each of these requests may wait: the job is done, only certainty is missing.
+const WITNESS_WAIT: Duration = Duration::from_secs(10);
 /// Sources larger than this are not looked into before they are preprocessed.
 const MAX_FIRST_LOOK: u64 = 4 << 20;
 
@@ -61,6 +71,8 @@ pub(crate) fn run(
         source: None,
         address: None,
         failed: None,
+        copies: 1,
+        assigned_here: 0,
     };
     match attempt.all(job, daemon, extra_files) {
         Ok(code) => Outcome::Finished(code),
@@ -78,6 +90,10 @@ struct Attempt<'a> {
     address: Option<SocketAddr>,
     /// The worker that failed, and how.
     failed: Option<(Option<SocketAddr>, Failure)>,
+    /// How many workers do the job, to be compared.
+    copies: usize,
+    /// How often the scheduler chose this machine.
+    assigned_here: usize,
 }
 
 impl Attempt<'_> {
@@ -103,11 +119,12 @@ impl Attempt<'_> {
             job.variables,
             job.log,
             &self.plan,
-            &job.program,
+            &behind::absolute(&job.compiler),
             &files,
             &mut daemon,
             self.signals,
         )?;
+        self.copies = verify::copies(job.variables, &mut self.plan);
         let mut restarted = false;
         loop {
             let failure = match self.once(job, &mut daemon) {
@@ -119,8 +136,13 @@ impl Attempt<'_> {
             let expand = failure.reason == LocalReason::ContextualSource
                 && self.plan.preprocessing == Preprocessing::Merge
                 && !restarted;
-            let retry =
-                failure.another_worker && job.attempts_failed == 0 && begin.elapsed() < PATIENCE;
+            let policy = job.variables.policy;
+            let retry = failure.another_worker
+                && job.attempts_failed < policy.further_workers()
+                && begin.elapsed() < PATIENCE;
+            let pause = policy
+                .pause_before_asking_again(self.assigned_here)
+                .filter(|_| failure.reason == LocalReason::AssignedHere);
             if expand {
                 restarted = true;
                 self.source = None;
@@ -131,6 +153,8 @@ impl Attempt<'_> {
                 job.attempts_failed += 1;
                 job.tell(&failure);
                 self.failed = Some((self.address, failure.told()));
+            } else if let Some(pause) = pause {
+                waiting::wait(&[], Instant::now().checked_add(pause), self.signals)?;
             } else {
                 return Err(failure.into());
             }
@@ -151,9 +175,16 @@ impl Attempt<'_> {
     /// Asks for a worker and has it do the job.
     fn once(&mut self, job: &mut Job<'_>, daemon: &mut Daemon) -> Result<i32, Stop> {
         let answer = daemon.worker(self.request(job), self.signals)?;
-        let is_this_machine = answer.hostname == "127.0.0.1"
-            && !(job.variables.test_remote_build && answer.port != 0);
-        if is_this_machine {
+        if is_this_machine(job, &answer) {
+            self.assigned_here += 1;
+            let policy = job.variables.policy;
+            let unwelcome = policy
+                .pause_before_asking_again(self.assigned_here)
+                .is_some();
+            if unwelcome || policy == Policy::Require {
+                let text = "the scheduler chose this machine";
+                return Err(Failure::here(LocalReason::AssignedHere, text).into());
+            }
             return self.own_job(job, daemon, &answer);
         }
         job.record.worker = Some(format!("{}:{}", answer.hostname, answer.port));
@@ -163,6 +194,9 @@ impl Attempt<'_> {
             answer.hostname, answer.port, answer.job_id, answer.got_env
         ));
         let answer = self.elsewhere(job, daemon, &answer)?;
+        if self.copies > 1 {
+            self.verify(job, &answer)?;
+        }
         let code = self.deliver(answer)?;
         if code == 0 {
             daemon.end();
@@ -280,12 +314,86 @@ impl Attempt<'_> {
             return Err(failure.into());
         }
         self.address = Some(address);
-        let mut worker = Worker::connect(address, self.signals, job.log)?;
+        let mut worker = Worker::connect(address, job.variables.limits(), self.signals, job.log)?;
         let result = self.exchange(job, daemon, answer, &mut worker);
         job.record.sent += worker.traffic.sent;
         job.record.received += worker.traffic.received;
         job.record.compile_time = worker.traffic.compile_time;
         result
+    }
+
+    /// Has the job done by further workers and compares. That there is nobody to compare with is no reason for anything.
+    fn verify(&mut self, job: &mut Job<'_>, answer: &Answer) -> Result<(), Stop> {
+        let mut seen: Vec<SocketAddr> = self.address.into_iter().collect();
+        let first = job.record.worker.clone().unwrap_or_default();
+        for _ in 1..self.copies {
+            let other = match self.another_opinion(job, &mut seen) {
+                Ok(answer) => Some(answer),
+                Err(Stop::Failed(failure)) if failure.reason == LocalReason::RemoteOutput => None,
+                Err(Stop::Failed(failure)) => {
+                    job.log
+                        .info(format_args!("not verified: {}", failure.line()));
+                    return Ok(());
+                }
+                Err(Stop::Interrupted) => return Err(Stop::Interrupted),
+            };
+            let second = seen.last().map(SocketAddr::to_string).unwrap_or_default();
+            let statements = [(&first, Some(answer)), (&second, other.as_ref())]
+                .map(|(worker, answer)| Statement { worker, answer });
+            verify::compare(job.variables, &self.plan, self.source.as_ref(), statements)
+                .inspect_err(|failure| job.log.error(format_args!("{}", failure.text)))
+                .map_err(Failure::told)?;
+            job.log
+                .info(format_args!("{first} and {second} made the same"));
+        }
+        job.record.verified = true;
+        Ok(())
+    }
+
+    /// The answer of a worker that has not been seen, which then stands last.
+    fn another_opinion(
+        &mut self,
+        job: &mut Job<'_>,
+        seen: &mut Vec<SocketAddr>,
+    ) -> Result<Answer, Stop> {
+        // What was assigned is held until another worker is found: the scheduler then thinks of others.
+        let mut held = Vec::new();
+        for _ in 0..WITNESS_REQUESTS {
+            let Ok(Some(mut daemon)) = Daemon::connect(job.variables, job.log, self.signals) else {
+                self.signals.check()?;
+                break;
+            };
+            let request = GetCs {
+                preferred_host: Default::default(),
+                ..self.request(job)
+            };
+            let use_cs = daemon.worker_within(WITNESS_WAIT, request, self.signals)?;
+            if is_this_machine(job, &use_cs) {
+                break;
+            }
+            let address = address_of(&use_cs)?;
+            if seen.contains(&address) {
+                held.push(daemon);
+                continue;
+            }
+            held.clear();
+            seen.push(address);
+            job.log.info(format_args!(
+                "comparing with {address} - job {}",
+                use_cs.job_id
+            ));
+            let mut worker =
+                Worker::connect(address, job.variables.limits(), self.signals, job.log)?;
+            let answer = self.exchange(job, &mut daemon, &use_cs, &mut worker);
+            job.record.sent += worker.traffic.sent;
+            job.record.received += worker.traffic.received;
+            let answer = answer?;
+            if matches!(answer, Answer::Success { .. }) {
+                daemon.end();
+            }
+            return Ok(answer);
+        }
+        Err(Failure::here(LocalReason::SchedulerSilent, "no other worker was offered").into())
     }
 
     fn exchange(
@@ -317,14 +425,14 @@ impl Attempt<'_> {
         let toolchain = self.toolchain_for(answer)?;
         let target = names::platform();
         if !answer.got_env {
-            let runs = job.log.block("Transfer Environment", || {
+            let refused = job.log.block("Transfer Environment", || {
                 worker.transfer(&toolchain, &target, variables.compression_level)
             })?;
-            if !runs {
+            if let Some(reason) = refused {
                 daemon.blacklist(&toolchain.name, &target, &answer.hostname);
                 return Err(Failure::there(
                     LocalReason::ToolchainRejected,
-                    "the worker cannot run the toolchain",
+                    format!("the worker refuses the toolchain: {reason}"),
                 )
                 .numbered(24)
                 .into());
@@ -354,14 +462,14 @@ impl Attempt<'_> {
             )
             .into());
         }
-        worker.finish(&self.plan)
+        worker.finish(&self.plan, job.variables.caret_workaround)
     }
 
     fn preprocess(&self, job: &Job<'_>, worker: &Worker<'_>) -> Result<Source, Stop> {
-        let program = local::program_path(&job.program);
+        let (program, plan) = self.preprocessor(job);
         if job.log.wants(Level::Info) {
             let mut line = program.clone().into_os_string();
-            for word in self.plan.preprocessor_words() {
+            for word in plan.preprocessor_words() {
                 line.push(" ");
                 line.push(word);
             }
@@ -375,15 +483,30 @@ impl Attempt<'_> {
             }
         };
         self.signals.install();
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program);
         command.env(DEPTH, job.depth_for_child().to_string());
+        command.env(STARTED, &program);
         Ok(Source::start(
-            &self.plan,
+            &plan,
             command,
             worker.version(),
             job.variables.compression_level,
             lock,
         )?)
+    }
+
+    /// The program that preprocesses, and the job as that program is to see it.
+    fn preprocessor<'a>(&'a self, job: &'a Job<'_>) -> (PathBuf, Cow<'a, RemotePlan>) {
+        let Some(front) = &job.front else {
+            let program = local::program_path(&job.compiler);
+            return (program, Cow::Borrowed(&self.plan));
+        };
+        let plan = if self.plan.preprocessing == Preprocessing::Full {
+            Cow::Owned(front.plan.with_full_preprocessing())
+        } else {
+            Cow::Borrowed(&front.plan)
+        };
+        (local::program_path(&front.program), plan)
     }
 
     fn toolchain_for(&self, answer: &UseCs) -> Result<Toolchain, Failure> {
@@ -455,6 +578,10 @@ fn write_output(path: &Path, content: &[u8], habit: Habit) -> Result<(), Failure
     })
 }
 
+fn is_this_machine(job: &Job<'_>, answer: &UseCs) -> bool {
+    answer.hostname == "127.0.0.1" && !(job.variables.test_remote_build && answer.port != 0)
+}
+
 /// Addresses come as numbers; names would have to be looked up, for which the wrapper has no time.
 fn address_of(answer: &UseCs) -> Result<SocketAddr, Failure> {
     let host: Option<Ipv4Addr> = answer.hostname.to_string_lossy().parse().ok();
@@ -479,9 +606,6 @@ fn first_look(plan: &RemotePlan) -> Finding {
     if !small {
         return Finding::Plain;
     }
-    let mut scanner = match plan.preprocessing {
-        Preprocessing::Merge => Scanner::merged(plan.family),
-        Preprocessing::Full | Preprocessing::Already => Scanner::expanded(plan.family),
-    };
+    let mut scanner = Scanner::first_look(plan);
     fs::read(input).map_or(Finding::Plain, |text| scanner.feed(&text))
 }

@@ -4,7 +4,7 @@
 //! local work. Its messages are kept, too: they are shown if the job succeeds elsewhere and forgotten if the local compiler is going to say everything anyway.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
@@ -16,6 +16,7 @@ use gelato_wire::ProtocolVersion;
 use gelato_wire::chunk::{CHUNK_SIZE, Compressor};
 use gelato_wire::msg::{ChunkCodec, FileChunk};
 
+use crate::children;
 use crate::failure::Failure;
 use crate::locks::CpuLock;
 
@@ -64,9 +65,7 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Nothing happens if it has ended and been waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        children::kill_and_wait(&mut self.child);
     }
 }
 
@@ -92,14 +91,14 @@ impl Source {
         };
         match plan.preprocessing {
             Preprocessing::Already => {
-                source.scanner = Some(ScannerBox(Scanner::expanded(plan.family)));
+                source.scanner = Some(ScannerBox(Scanner::for_plan(plan)));
                 source.read_file(Path::new(&plan.input))?;
                 return Ok(source);
             }
             Preprocessing::Full => {
-                source.scanner = Some(ScannerBox(Scanner::expanded(plan.family)))
+                source.scanner = Some(ScannerBox(Scanner::for_plan(plan)))
             }
-            Preprocessing::Merge => source.scanner = Some(ScannerBox(Scanner::merged(plan.family))),
+            Preprocessing::Merge => source.scanner = Some(ScannerBox(Scanner::for_plan(plan))),
         }
         let not_started = |error: std::io::Error| {
             Failure::here(LocalReason::PreprocessorNotStarted, error.to_string()).numbered(18)
@@ -150,6 +149,16 @@ impl Source {
     /// Number of chunks so far.
     pub(crate) fn len(&self) -> usize {
         self.chunks.len()
+    }
+
+    /// Writes the text so far, for people to look at.
+    pub(crate) fn write_to(&self, path: &Path) -> std::io::Result<()> {
+        let mut file = File::create(path)?;
+        for chunk in &self.chunks {
+            let text = chunk.decompress().map_err(std::io::Error::other)?;
+            file.write_all(&text)?;
+        }
+        Ok(())
     }
 
     /// One chunk, in a form a peer of this version understands.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use gelato_compiler::{LocalReason, RemotePlan, diagnostics};
+use gelato_compiler::{Family, LocalReason, RemotePlan, diagnostics};
 use gelato_net::Limits;
 use gelato_net::blocking::Connection;
 use gelato_wire::chunk::{CHUNK_SIZE, Compressor};
@@ -25,6 +25,8 @@ use crate::toolchains::Toolchain;
 use crate::waiting::{self, Ended};
 
 /// For the verdict on a toolchain after it was sent.
+/// For the reason of a no, which comes with it or never.
+const AFTERWORD_WAIT: Duration = Duration::from_secs(1);
 const VERIFY_WAIT: Duration = Duration::from_secs(60);
 /// For the result after the source was sent.
 const RESULT_WAIT: Duration = Duration::from_secs(720);
@@ -76,10 +78,10 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub(crate) fn connect(
         address: SocketAddr,
+        limits: Limits,
         signals: &'a Signals,
         log: &'a Log,
     ) -> Result<Worker<'a>, Stop> {
-        let limits = Limits::from_environment();
         let connection = Connection::connect_tcp_unless(address, limits, signals.fd())
             .map_err(|error| worker_lost(&error, 2));
         signals.check()?;
@@ -95,13 +97,13 @@ impl<'a> Worker<'a> {
         self.connection.version()
     }
 
-    /// Sends the toolchain and has it tried. `Ok(false)`: the worker says it does not run.
+    /// Sends the toolchain and has it tried. `Some` with the reason if the worker says that it does not run.
     pub(crate) fn transfer(
         &mut self,
         toolchain: &Toolchain,
         target: &str,
         level: i32,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Option<String>, Stop> {
         let unreadable = |number: u32, error: &dyn std::fmt::Display| {
             let text = format!("{}: {error}", toolchain.archive.display());
             Failure::here(LocalReason::ToolchainUnreadable, text).numbered(number)
@@ -130,7 +132,7 @@ impl<'a> Worker<'a> {
         }
         self.send(&Message::End, 8)?;
         if !self.version().at_least(31) {
-            return Ok(true);
+            return Ok(None);
         }
         self.send(
             &Message::VerifyEnv(VerifyEnv {
@@ -140,8 +142,24 @@ impl<'a> Worker<'a> {
             22,
         )?;
         match self.receive(VERIFY_WAIT, "the check of the toolchain", 25)? {
-            Message::VerifyEnvResult(result) => Ok(result.ok),
+            Message::VerifyEnvResult(result) if result.ok => Ok(None),
+            Message::VerifyEnvResult(_) => self.afterword().map(Some),
             other => Err(unexpected(&other, 25).into()),
+        }
+    }
+
+    /// What a worker of ours says after a no, when Icecream's wrappers have stopped listening.
+    fn afterword(&mut self) -> Result<String, Stop> {
+        let waiting_for = "the reason";
+        match waiting::receive(
+            &mut self.connection,
+            AFTERWORD_WAIT,
+            waiting_for,
+            self.signals,
+        ) {
+            Ok(Message::StatusText(status)) => Ok(status.text.to_string_lossy().into_owned()),
+            Err(Ended::Interrupted) => Err(Stop::Interrupted),
+            _ => Ok("it does not run there".to_owned()),
         }
     }
 
@@ -177,8 +195,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Ends the source and takes the result. `split` says whether a second file may follow.
-    pub(crate) fn finish(&mut self, plan: &RemotePlan) -> Result<Answer, Stop> {
+    /// Ends the source and takes the result. Without `caret_workaround` the user wants what GCC says elsewhere, with or without source lines.
+    pub(crate) fn finish(
+        &mut self,
+        plan: &RemotePlan,
+        caret_workaround: bool,
+    ) -> Result<Answer, Stop> {
         self.send(&Message::End, 12)?;
         let source_sent = Instant::now();
         let message = self.log.block("wait for cs", || {
@@ -207,6 +229,7 @@ impl<'a> Worker<'a> {
             .into());
         }
         let exact = plan.remote_text_is_exact() && !diagnostics::quotes_merged_text(&stderr);
+        let exact = exact || (plan.family == Family::Gcc && !caret_workaround);
         if prints && !exact {
             return Err(Failure::here(
                 LocalReason::RemoteOutput,
@@ -301,6 +324,16 @@ impl<'a> Worker<'a> {
             Ok(message) => Ok(message),
             Err(Ended::Interrupted) => Err(Stop::Interrupted),
             Err(Ended::Net(error)) => Err(worker_lost(&error, number).into()),
+        }
+    }
+}
+
+impl Drop for Worker<'_> {
+    /// After a signal the worker hears of the end at once, not after all that waits to be sent.
+    fn drop(&mut self) {
+        if self.signals.caught().is_some() {
+            let now = Some(Duration::ZERO);
+            let _ = rustix::net::sockopt::set_socket_linger(&self.connection, now);
         }
     }
 }

@@ -5,3 +5,5 @@ mod cluster;
 mod differential;
 mod fixture;
 mod peers;
+mod signals;
+mod verification;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,14 +17,27 @@ use gelato_wire::msg::{
     CompileFile, CompileResult, JobLocalBegin, NativeEnv, StatusText, UseCs, VerifyEnvResult,
 };
 use gelato_wire::{Message, ProtocolVersion, Session};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::fixture::Fixture;
 
 const NEWEST: u32 = 44;
 
 /// A stream of either kind.
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait Stream: Read + Write + Send + AsFd {
+    /// Bytes that have arrived and were not read.
+    fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(self.as_fd()).expect("a socket")
+    }
+
+    /// Whether the other end is still there.
+    fn is_open(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::RDHUP)];
+        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
+    }
+}
+impl Stream for std::net::TcpStream {}
+impl Stream for std::os::unix::net::UnixStream {}
 
 /// The other end of the wrapper's connections, at any version.
 struct Connection {
@@ -75,6 +89,26 @@ impl Connection {
         }
     }
 
+    /// Reads nothing more. An event says that the system has taken all it takes, another one that the wrapper has left.
+    fn wait_until_full(&mut self, events: &Events) {
+        let mut last = 0;
+        let mut unchanged = 0;
+        loop {
+            thread::sleep(Duration::from_millis(5));
+            let now = self.stream.unread();
+            unchanged = if now == last { unchanged + 1 } else { 0 };
+            last = now;
+            if now > 0 && unchanged == 20 {
+                events.add("full");
+                break;
+            }
+        }
+        // The bytes themselves are never taken.
+        while self.stream.is_open() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn send(&mut self, message: &Message) -> bool {
         self.session.send(message).expect("encodable");
         self.flush().is_some()
@@ -108,8 +142,16 @@ pub(crate) enum Behaviour {
     EmptyObject,
     /// Sends a chunk that cannot be unpacked.
     BadChunk,
-    /// Announces the job, takes the source and never answers.
+    /// Takes the job and the source and never answers.
     Silent,
+    /// Compiles, and changes one byte of the object.
+    Lies,
+    /// Compiles, and says something that was not asked for.
+    Chats,
+    /// Stops reading when the job is announced.
+    StopsAtSource,
+    /// Stops reading when a toolchain is announced.
+    StopsAtToolchain,
 }
 
 /// What the daemon and the workers saw, one word per event.
@@ -150,6 +192,8 @@ pub(crate) enum Assign {
     Here,
     /// No answer at all: the connection is closed.
     Nobody,
+    /// No answer, neither to requests for a worker nor to those for a slot.
+    Silence,
 }
 
 /// A daemon for one test.
@@ -279,6 +323,7 @@ fn answer(
                 Assign::Worker(address, got) => (address.ip().to_string(), address.port(), got),
                 Assign::Here => ("127.0.0.1".to_owned(), 0, true),
                 Assign::Nobody => return false,
+                Assign::Silence => return true,
             };
             connection.send(&Message::UseCs(UseCs {
                 job_id: 17,
@@ -291,6 +336,10 @@ fn answer(
             }))
         }
         Message::JobLocalBegin(_) => {
+            let first = answers.lock().expect("not poisoned").front().cloned();
+            if matches!(first, Some(Assign::Silence)) {
+                return true;
+            }
             connection.send(&Message::JobLocalBegin(JobLocalBegin::default()))
         }
         _ => true,
@@ -305,6 +354,10 @@ fn work(mut connection: Connection, behaviour: Behaviour, events: &Events) {
         match message {
             Message::TransferEnv(_) => {
                 events.add("toolchain");
+                if behaviour == Behaviour::StopsAtToolchain {
+                    connection.wait_until_full(events);
+                    return;
+                }
                 unpacking = true;
             }
             Message::FileChunk(_) if unpacking => {}
@@ -324,6 +377,11 @@ fn work(mut connection: Connection, behaviour: Behaviour, events: &Events) {
                         let _ = connection.send(&Message::StatusText(StatusText {
                             text: "no room here".into(),
                         }));
+                        return;
+                    }
+                    Behaviour::StopsAtSource => {
+                        connection.wait_until_full(events);
+                        events.add("client gone");
                         return;
                     }
                     _ => job = Some(file),
@@ -370,7 +428,16 @@ fn finish(connection: &mut Connection, behaviour: Behaviour, job: &CompileFile, 
             let _ = connection.send(&failed(status, false));
         }
         _ => {
-            let (result, object) = compile(job, source);
+            let (mut result, mut object) = compile(job, source);
+            match behaviour {
+                Behaviour::Lies => {
+                    if let Some(byte) = object.last_mut() {
+                        *byte ^= 1;
+                    }
+                }
+                Behaviour::Chats => result.stdout = "hello".into(),
+                _ => {}
+            }
             let success = result.status == 0;
             let _ = connection.send(&Message::CompileResult(result));
             if success {
