@@ -28,7 +28,9 @@ impl Limits {
     /// The default, with small writes if `ICECC_SLOW_NETWORK` asks for them.
     pub fn from_environment() -> Limits {
         match std::env::var_os("ICECC_SLOW_NETWORK") {
-            Some(value) if value == "1" => Limits::default().for_slow_network(),
+            Some(value) if value.as_encoded_bytes().first() == Some(&b'1') => {
+                Limits::default().for_slow_network()
+            }
             _ => Limits::default(),
         }
     }

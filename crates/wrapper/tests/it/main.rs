@@ -5,5 +5,6 @@ mod cluster;
 mod differential;
 mod fixture;
 mod peers;
+mod settings;
 mod signals;
 mod verification;
