@@ -4,6 +4,7 @@
 //! once with the wrapper's names first in `PATH`. Exit code, both output streams, and every file's content, mode and kind must be the same. What the bare compiler itself
 //! does by chance is made equal by the rules of the table, which must be shown to be needed.
 
+mod producer;
 mod report;
 mod snapshot;
 mod table;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub use report::{Difference, Outcome, Report};
-pub use snapshot::Snapshot;
+pub use snapshot::{Leave, Snapshot};
 pub use table::{Case, Rule, Table};
 
 use crate::daemon::Daemon;
@@ -28,7 +29,7 @@ use crate::programs::Flavour;
 use crate::record;
 
 /// For one line, through a cluster that may have to pack a toolchain first.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// All files of all cases are of this time, in Unix seconds: some of them ask.
 const FILE_TIME: &str = "@1700000000";
 const BARE_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -47,7 +48,7 @@ pub fn load() -> Result<Table> {
 /// Runs the cases of `table` whose names `wanted` picks, `parallel` at a time, below `folder`, on the host of `submitter`.
 ///
 /// # Errors
-/// A case cannot be prepared or does not end; differences are no errors here but part of the report.
+/// The files of the cases cannot be laid out; what goes wrong with a case is part of the report.
 pub fn run(
     table: &Table,
     submitter: &Daemon,
@@ -72,9 +73,10 @@ pub fn run(
         for _ in 0..parallel.max(1) {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = bench
-                        .case(case)
-                        .with_context(|| format!("case {}", case.name));
+                    let outcome = bench.case(case).unwrap_or_else(|error| Outcome {
+                        error: Some(format!("{error:#}")),
+                        ..Outcome::new(&case.name)
+                    });
                     if let Ok(mut outcomes) = outcomes.lock() {
                         outcomes.push(outcome);
                     }
@@ -82,11 +84,7 @@ pub fn run(
             });
         }
     });
-    let mut outcomes = outcomes
-        .into_inner()
-        .unwrap_or_default()
-        .into_iter()
-        .collect::<Result<Vec<Outcome>>>()?;
+    let mut outcomes = outcomes.into_inner().unwrap_or_default();
     outcomes.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Report { outcomes })
 }
@@ -149,17 +147,17 @@ impl Bench<'_> {
         let local = self.ran(&work, &base, || self.bare(&case.run, &work))?;
         if !case.rules.is_empty() {
             let again = self.ran(&work, &base, || self.bare(&case.run, &work))?;
-            if differences(&local, &again, &[]).is_empty() {
+            if differences(&local, &again, Leave::default()).is_empty() {
                 bail!("needs no rule: two runs of the bare compiler are the same");
             }
-            outcome.differences = differences(&local, &again, &case.rules);
+            outcome.differences = differences(&local, &again, Leave::of(case));
             if !outcome.differences.is_empty() {
                 bail!("the bare compiler alone: {:?}", outcome.differences);
             }
         }
         let log = LogFile::new(self.folder.join(format!("{}.log", case.name)));
         let ours = self.ran(&work, &base, || self.wrapped(&case.run, &work, &log))?;
-        outcome.differences = differences(&local, &ours, &case.rules);
+        outcome.differences = differences(&local, &ours, Leave::of(case));
         outcome.jobs = match self.submitter.programs().flavour {
             Flavour::Gelato => record::from_build_log(&log.text())?,
             Flavour::Icecream => record::from_icecream_log(&log.text()),
@@ -203,7 +201,7 @@ impl Bench<'_> {
     }
 }
 
-fn differences(local: &Ran, ours: &Ran, rules: &[Rule]) -> Vec<Difference> {
+fn differences(local: &Ran, ours: &Ran, leave: Leave<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
     if local.done.status != ours.done.status {
         found.push(Difference::Exit {
@@ -215,8 +213,8 @@ fn differences(local: &Ran, ours: &Ran, rules: &[Rule]) -> Vec<Difference> {
         ("stdout", &local.done.stdout, &ours.done.stdout),
         ("stderr", &local.done.stderr, &ours.done.stderr),
     ] {
-        let local = Rule::apply_all(rules, local);
-        let ours = Rule::apply_all(rules, ours);
+        let local = Rule::apply_all(leave.rules, local);
+        let ours = Rule::apply_all(leave.rules, ours);
         if local != ours {
             found.push(Difference::Output {
                 stream,
@@ -225,7 +223,7 @@ fn differences(local: &Ran, ours: &Ran, rules: &[Rule]) -> Vec<Difference> {
             });
         }
     }
-    found.extend(local.files.differences(&ours.files, rules));
+    found.extend(local.files.differences(&ours.files, leave));
     found
 }
 

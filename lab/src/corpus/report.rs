@@ -58,6 +58,8 @@ pub struct Outcome {
     pub jobs: Vec<JobRecord>,
     /// The table wants them all done by workers, and they were not.
     pub not_remote: bool,
+    /// Why it could not be carried out, if so.
+    pub error: Option<String>,
 }
 
 /// What became of all.
@@ -75,16 +77,19 @@ impl Outcome {
             differences: Vec::new(),
             jobs: Vec::new(),
             not_remote: false,
+            error: None,
         }
+    }
+
+    fn is_right(&self) -> bool {
+        self.differences.is_empty() && !self.not_remote && self.error.is_none()
     }
 }
 
 impl Report {
-    /// Cases with a difference, or not remote although they have to be.
+    /// Cases with a difference, not remote although they have to be, or not carried out to the end.
     pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
-        self.outcomes
-            .iter()
-            .filter(|outcome| !outcome.differences.is_empty() || outcome.not_remote)
+        self.outcomes.iter().filter(|outcome| !outcome.is_right())
     }
 
     /// All jobs of all cases.
@@ -143,6 +148,9 @@ impl fmt::Display for Report {
             writeln!(f, "{}:", outcome.name)?;
             for difference in &outcome.differences {
                 writeln!(f, "    {difference}")?;
+            }
+            if let Some(error) = &outcome.error {
+                writeln!(f, "    {error}")?;
             }
             if outcome.not_remote {
                 writeln!(f, "    not remote: {:?}", outcome.jobs)?;
@@ -214,7 +222,11 @@ impl fmt::Display for Report {
             "cases without any difference: {}",
             self.outcomes
                 .iter()
-                .filter(|outcome| outcome.differences.is_empty() && outcome.left_out.is_none())
+                .filter(|outcome| {
+                    outcome.differences.is_empty()
+                        && outcome.left_out.is_none()
+                        && outcome.error.is_none()
+                })
                 .count()
         )
     }

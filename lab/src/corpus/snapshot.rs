@@ -7,8 +7,29 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::producer;
 use super::report::Difference;
+use super::table::Case;
 use super::table::Rule;
+
+/// What may differ.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leave<'a> {
+    /// What these rules say.
+    pub rules: &'a [Rule],
+    /// What GCC says of its options in debug information.
+    pub producer: bool,
+}
+
+impl<'a> Leave<'a> {
+    /// What a case lets differ.
+    pub fn of(case: &'a Case) -> Leave<'a> {
+        Leave {
+            rules: &case.rules,
+            producer: case.but_producer,
+        }
+    }
+}
 
 /// A folder's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,13 +92,13 @@ impl Snapshot {
     }
 
     /// What is different in `ours`.
-    pub fn differences(&self, ours: &Snapshot, rules: &[Rule]) -> Vec<Difference> {
+    pub fn differences(&self, ours: &Snapshot, leave: Leave<'_>) -> Vec<Difference> {
         let mut found = Vec::new();
         for (path, local) in &self.entries {
             match ours.entries.get(path) {
                 None => found.push(Difference::Lost(path.clone())),
                 Some(ours) => {
-                    if !same(&local.kind, &ours.kind, rules) {
+                    if !same(&local.kind, &ours.kind, leave) {
                         found.push(Difference::Content(path.clone()));
                     } else if local.mode != ours.mode || local.names != ours.names {
                         found.push(Difference::Attributes {
@@ -98,10 +119,12 @@ impl Snapshot {
     }
 }
 
-fn same(local: &Kind, ours: &Kind, rules: &[Rule]) -> bool {
+fn same(local: &Kind, ours: &Kind, leave: Leave<'_>) -> bool {
     match (local, ours) {
         (Kind::File(local), Kind::File(ours)) => {
-            local == ours || Rule::apply_all(rules, local) == Rule::apply_all(rules, ours)
+            local == ours
+                || Rule::apply_all(leave.rules, local) == Rule::apply_all(leave.rules, ours)
+                || (leave.producer && producer::same_but_for_it(local, ours))
         }
         _ => local == ours,
     }
@@ -130,8 +153,8 @@ mod tests {
         symlink("same", at("link")).unwrap();
         let before = Snapshot::of(one.path()).unwrap();
         let after = Snapshot::of(two.path()).unwrap();
-        assert!(before.differences(&before, &[]).is_empty());
-        let found = format!("{:?}", before.differences(&after, &[]));
+        assert!(before.differences(&before, Leave::default()).is_empty());
+        let found = format!("{:?}", before.differences(&after, Leave::default()));
         for part in [
             "Lost(\"lost\")",
             "Additional(\"folder/more\")",

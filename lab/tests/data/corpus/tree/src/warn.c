@@ -5,6 +5,15 @@
 
 static int never(void) { return 1; }
 
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+struct pair { int a, b; };
+
+int sequence(int x)
+{
+    struct pair p = { x++, MAX(x, 3) };
+    return p.a + p.b;
+}
+
 int f(int x, unsigned u)
 {
     int y;
