@@ -98,6 +98,8 @@ reasons! {
     MultipleArchitectures = "multiple-architectures",
     /// The object would record how the compiler was called.
     RecordsCommandLine = "records-command-line",
+    /// Clang puts checksums of the sources into DWARF 5, which sources sent elsewhere do not have.
+    DebugChecksums = "debug-checksums",
     /// An environment variable changes what the compiler does.
     Environment = "environment",
     /// The compiler is a script, whose additions to the command line are unknown.

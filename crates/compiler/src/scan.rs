@@ -81,8 +81,17 @@ pub struct Scanner {
     layout: Option<Layout>,
     line: Vec<u8>,
     carry: Vec<u8>,
-    in_compiler_header: bool,
+    origin: Origin,
     worst: Finding,
+}
+
+/// Where a line comes from, as the last line marker says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Origin {
+    /// A header of the compiler itself. These are made to work preprocessed separately.
+    compiler: bool,
+    /// A header that earns no warnings.
+    system: bool,
 }
 
 /// What is known about pragmas that change macros.
@@ -184,7 +193,7 @@ impl Scanner {
             layout: None,
             line: Vec::new(),
             carry: Vec::new(),
-            in_compiler_header: false,
+            origin: Origin::default(),
             worst: Finding::Plain,
         }
     }
@@ -212,7 +221,7 @@ impl Scanner {
             again
         };
         let (done, kept) = text.split_at(keep);
-        self.in_compiler_header = self.compiler_header_at(done, done.len());
+        self.origin = self.origin_at(done, done.len());
         self.carry = kept.to_vec();
         self.worst
     }
@@ -238,11 +247,15 @@ impl Scanner {
             && let Some(gcc) = &self.gcc
         {
             for position in gcc.find_iter(text) {
-                let finding = pragma(text.get(position + 3..).unwrap_or_default());
-                let harmless = finding == Finding::Plain
+                let (finding, header) = pragma(text.get(position + 3..).unwrap_or_default());
+                if finding == Finding::Plain {
+                    continue;
+                }
+                let origin = self.origin_at(text, position);
+                let harmless = (header && origin.system)
                     || (finding == Finding::Contextual && self.splice.is_none())
                     || (finding == Finding::ChangesMacros && self.pragmas == Pragmas::Harmless)
-                    || self.compiler_header_at(text, position);
+                    || origin.compiler;
                 if !harmless {
                     worst = worst.max(finding);
                 }
@@ -314,18 +327,21 @@ impl Scanner {
         })
     }
 
-    /// Whether the line at `position` comes from a header of the compiler itself, as the last line marker before it says. These headers are made to work
-    /// preprocessed separately.
-    fn compiler_header_at(&self, text: &[u8], position: usize) -> bool {
+    /// Where the line at `position` comes from.
+    fn origin_at(&self, text: &[u8], position: usize) -> Origin {
         let mut end = position;
         loop {
             let start = start_of_line(text, end);
             let line = text.get(start..end).unwrap_or_default();
             if let Some(name) = marked_file(line) {
-                return memchr::memmem::find(name, b"/lib/gcc").is_some();
+                let flags = memchr::memrchr(b'"', name).and_then(|quote| name.get(quote..));
+                return Origin {
+                    compiler: memchr::memmem::find(name, b"/lib/gcc").is_some(),
+                    system: flags.unwrap_or_default().contains(&b'3'),
+                };
             }
             if start == 0 {
-                return self.in_compiler_header;
+                return self.origin;
             }
             end = start - 1;
         }
@@ -359,19 +375,20 @@ fn start_of_line(text: &[u8], position: usize) -> usize {
         .map_or(0, |newline| newline + 1)
 }
 
-/// What follows the word `GCC` of a pragma, or of what looks like one.
-fn pragma(text: &[u8]) -> Finding {
+/// What follows the word `GCC` of a pragma, or of what looks like one; and whether it is at home in system headers.
+fn pragma(text: &[u8]) -> (Finding, bool) {
     let rest = text.trim_ascii_start();
     let length = rest.iter().take_while(|b| in_name(b)).count();
     let (word, rest) = rest.split_at(length);
-    match word {
-        b"poison" => Finding::Contextual,
+    let finding = match word {
+        b"poison" | b"system_header" => Finding::Contextual,
         b"target" | b"optimize" => match rest.trim_ascii_start().first() {
             Some(b'(' | b'"' | b'\\') => Finding::ChangesMacros,
             _ => Finding::Plain,
         },
         _ => Finding::Plain,
-    }
+    };
+    (finding, word == b"system_header")
 }
 
 /// Whether a word goes on in the next line.
@@ -520,6 +537,22 @@ mod tests {
         let counter = "#if __COUNTER__";
         assert_eq!(merged(Family::Clang, counter), Finding::Contextual);
         assert_eq!(merged(Family::Gcc, counter), Finding::Plain);
+    }
+
+    #[test]
+    fn headers_that_call_themselves_system_headers_are_expanded_here() {
+        let pragma = "#pragma GCC system_header\n";
+        assert_eq!(
+            merged(Family::Gcc, &format!("# 1 \"x.h\" 1\n{pragma}")),
+            Finding::Contextual
+        );
+        assert_eq!(
+            merged(
+                Family::Gcc,
+                &format!("# 1 \"/usr/include/x.h\" 1 3\n{pragma}")
+            ),
+            Finding::Plain
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Settings {
     pub full_preprocessing: bool,
     /// The compiler would use colours because it writes to a terminal.
     pub colours: bool,
+    /// `GELATO_DEBUG_CHECKSUMS=drop`: Clang's DWARF 5 may do without checksums of the sources, which it cannot have elsewhere.
+    pub drop_debug_checksums: bool,
     /// An environment variable is set that changes what the compiler does in a way that cannot be sent.
     pub meddling_variable: bool,
     /// The working directory, absolute.
@@ -57,6 +59,8 @@ impl Settings {
             full_preprocessing: remote_cpp
                 .is_some_and(|value| matches!(value.as_bytes().first(), None | Some(b'0'))),
             colours: terminal && !dumb && !colourless,
+            drop_debug_checksums: variable("GELATO_DEBUG_CHECKSUMS")
+                .is_some_and(|value| value == "drop"),
             meddling_variable: MEDDLING_VARIABLES
                 .iter()
                 .any(|name| variable(name).is_some()),

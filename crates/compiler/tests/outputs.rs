@@ -14,8 +14,7 @@ use std::process::{Command, Stdio};
 use gelato_compiler::decide::{Compiler, Decision};
 use gelato_compiler::{FileKind, Files, Output, Settings, Verdict, decide, names};
 
-const SOURCE: &str =
-    "int f(int x){int a[100];for(int i=0;i<100;i++)a[i]=x*i;return a[x];}\n";
+const SOURCE: &str = "int f(int x){int a[100];for(int i=0;i<100;i++)a[i]=x*i;return a[x];}\n";
 
 const GCC: &str = "
 gcc -c src/x.c -MD

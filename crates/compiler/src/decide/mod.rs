@@ -113,6 +113,7 @@ struct Pass<'a> {
     dependency_file: bool,
     dependency_target: bool,
     dependency_list: bool,
+    precompiled: bool,
     split_dwarf: bool,
     unused_macros: bool,
     expand_for_gcc: bool,
@@ -156,6 +157,7 @@ impl<'a> Pass<'a> {
             dependency_file: false,
             dependency_target: false,
             dependency_list: false,
+            precompiled: false,
             split_dwarf: false,
             unused_macros: false,
             expand_for_gcc: false,
@@ -536,6 +538,7 @@ impl<'a> Pass<'a> {
         {
             self.block(LocalReason::PrecompiledHeader);
         }
+        self.precompiled |= precompiled;
     }
 
     /// Hints for the scheduler: bits 1 and 2 debug information, 4, 8 and 16 optimisation.

@@ -53,6 +53,20 @@ impl Pass<'_> {
         ) {
             return Err(LocalReason::ConfigureProbe);
         }
+        if self.output.as_deref() == Some(input.as_os_str()) {
+            return Err(LocalReason::OutputNotRegular);
+        }
+        match self.compiler.family {
+            Family::Gcc if self.requests.compressed_debug() => {
+                return Err(LocalReason::RecordsCommandLine);
+            }
+            Family::Clang
+                if self.requests.modern_debug() && !self.settings.drop_debug_checksums =>
+            {
+                return Err(LocalReason::DebugChecksums);
+            }
+            _ => {}
+        }
         let suffix = suffix(&input);
         let language = self.input_language(suffix)?;
         if self.compiler.family == Family::Gcc
@@ -63,6 +77,10 @@ impl Pass<'_> {
         let already = self.language.is_none() && matches!(suffix, Some(b"i" | b"ii"));
         if already && self.compiler.family == Family::Clang {
             return Err(LocalReason::UnsupportedLanguage);
+        }
+        // The folder in the debug information would be the worker's.
+        if already && self.requests.debug() {
+            return Err(LocalReason::ContextualSource);
         }
         let output_given = self.output.is_some();
         let output = self.output.get_or_insert_with(|| {
@@ -171,6 +189,10 @@ impl Pass<'_> {
         if self.dependency_list && self.dependency_file {
             return Err(LocalReason::DependencyOption);
         }
+        // The compiler lists the precompiled header's own files no more, a preprocessor run without it does.
+        if self.precompiled {
+            return Err(LocalReason::PrecompiledHeader);
+        }
         if self.dependencies && !self.dependency_file {
             self.add(OsStr::new("-MF"), Class::Local);
             self.add(&replace_suffix(output, "d"), Class::Local);
@@ -184,10 +206,13 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Clang's own words reach the user from a machine without a terminal, so colours are asked for. GCC's never do (it is run again here).
+    /// What is printed far away reaches the user from a machine without a terminal, so colours are asked for.
     fn add_colours(&mut self) {
-        if self.settings.colours && !self.colours_chosen && self.compiler.family == Family::Clang {
-            self.add(OsStr::new("-fcolor-diagnostics"), Class::Both);
+        if self.settings.colours && !self.colours_chosen {
+            match self.compiler.family {
+                Family::Clang => self.add(OsStr::new("-fcolor-diagnostics"), Class::Both),
+                Family::Gcc => self.add(OsStr::new("-fdiagnostics-color=always"), Class::Remote),
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use std::io;
 
+use crate::native::Substitute;
 use crate::plan::Preprocessing;
 
 struct Names(&'static [&'static str]);
@@ -107,10 +108,177 @@ fn outputs_that_a_driver_handles_oddly_stay_here() {
         );
     }
     assert_eq!(
-        local(Family::Clang, "-S x.c -g -gsplit-dwarf"),
+        local(Family::Clang, "-S x.c -gdwarf-4 -gsplit-dwarf"),
         LocalReason::SideFiles
     );
     assert!(!remote(Family::Gcc, "-S x.c -g -gsplit-dwarf").split_dwarf);
+}
+
+#[test]
+fn native_words_wait_for_an_answer() {
+    let plan = remote(Family::Gcc, "-O2 -march=native -mno-avx -c a.c");
+    let request = plan.native.clone().expect("a question");
+    assert_eq!(request.with, ["-march=native", "-mno-avx"]);
+    assert_eq!(request.without, Some(vec!["-mno-avx".into()]));
+    let with = b" /x/cc1 -E - -march=znver3 -mavx --param a=1 -mtune=znver3 -mno-avx";
+    let without = b" /x/cc1 -E - -mtune=generic -march=x86-64 -mno-avx";
+    let substitute = Substitute::parse(Family::Gcc, with, Some(without)).expect("answer");
+    let resolved = plan.with_native(&substitute).expect("plan");
+    assert_eq!(
+        resolved.remote_words(),
+        [
+            "-O2",
+            "-march=znver3",
+            "-mavx",
+            "--param",
+            "a=1",
+            "-mtune=znver3",
+            "-mno-avx",
+            "-c",
+            "-fdirectives-only"
+        ]
+    );
+    assert_eq!(
+        resolved.preprocessor_words(),
+        [
+            "-O2",
+            "-march=native",
+            "-mno-avx",
+            "-E",
+            "a.c",
+            "-fdirectives-only"
+        ]
+    );
+    let plan = remote(Family::Clang, "-march=native -mtune=native -c a.c");
+    let answer = br#" "clang" "-cc1" "-target-cpu" "znver3" "-target-feature" "+avx" "-tune-cpu" "znver2" "-""#;
+    let substitute = Substitute::parse(Family::Clang, answer, None).expect("answer");
+    let resolved = plan.with_native(&substitute).expect("plan");
+    assert_eq!(
+        resolved.remote_words()[..7],
+        [
+            "-march=znver3",
+            "-mtune=znver2",
+            "-c",
+            "-Xclang",
+            "-target-feature",
+            "-Xclang",
+            "+avx"
+        ]
+    );
+}
+
+#[test]
+fn native_words_that_cannot_be_spelled_out_stay_here() {
+    for line in ["-g -march=native", "-march=native -march=core2"] {
+        assert_eq!(
+            local(Family::Gcc, &format!("{line} -c a.c")),
+            LocalReason::NativeCpu
+        );
+    }
+    remote(Family::Gcc, "-march=native -mtune=core2 -c a.c");
+}
+
+#[test]
+fn words_for_the_inner_programs() {
+    for line in [
+        "-Xclang -disable-O0-optnone",
+        "-Xclang -target-feature -Xclang +avx2",
+        "-Xclang -fno-validate-pch",
+        "-Xclang -Wno-foo",
+        "-mllvm -inline-threshold=5",
+        "-Xassembler --defsym -Xassembler A=1",
+        "-Xpreprocessor -DX",
+        "-Xpreprocessor -fopenmp",
+    ] {
+        remote(Family::Clang, &format!("{line} -c a.c"));
+    }
+    for line in [
+        "-Xclang -load -Xclang plug.so",
+        "-Xclang -ast-dump",
+        "-Xclang -fmodules",
+        "-Xclang -target-feature",
+        "-Xclang -dependency-dot -Xclang d",
+        "-mllvm -info-output-file=x",
+        "-mllvm -print-after-all",
+        "-Xassembler --defsym",
+        "-Xassembler -al=x",
+        "-Xpreprocessor -MD",
+    ] {
+        local(Family::Clang, &format!("{line} -c a.c"));
+    }
+    let plan = remote(Family::Gcc, "-Xassembler macros.s -c a.c");
+    assert_eq!(
+        plan.remote_words()[..2],
+        ["-Xassembler", "/home/u/macros.s"]
+    );
+}
+
+#[test]
+fn debug_information_that_tells_where_it_was_made() {
+    for (family, line, reason) in [
+        (Family::Clang, "-g -c a.c", LocalReason::DebugChecksums),
+        (
+            Family::Clang,
+            "-gdwarf-4 -gdwarf-5 -c a.c",
+            LocalReason::DebugChecksums,
+        ),
+        (
+            Family::Gcc,
+            "-g -gz -c a.c",
+            LocalReason::RecordsCommandLine,
+        ),
+        (Family::Gcc, "-g -c a.i", LocalReason::ContextualSource),
+    ] {
+        assert_eq!(local(family, line), reason, "{line}");
+    }
+    for (family, line) in [
+        (Family::Clang, "-g -gdwarf-4 -c a.c"),
+        (Family::Clang, "-g -g0 -c a.c"),
+        (Family::Gcc, "-g -gdwarf-5 -c a.c"),
+        (Family::Gcc, "-c a.i"),
+    ] {
+        remote(family, line);
+    }
+    let plan = remote(Family::Clang, "-gdwarf-4 -fdebug-compilation-dir=/x -c a.c");
+    assert_eq!(
+        plan.remote_words()[2..6],
+        ["-Xclang", "-fdebug-compilation-dir", "-Xclang", "/x"]
+    );
+}
+
+#[test]
+fn a_source_is_not_its_own_output() {
+    assert_eq!(
+        local(Family::Gcc, "-x c -c list.txt -o list.txt"),
+        LocalReason::OutputNotRegular
+    );
+}
+
+#[test]
+fn joined_dependency_words() {
+    assert_eq!(
+        remote(Family::Gcc, "-MMD -MFa.d -MTb.o -c a.c").preprocessor_words()[..3],
+        ["-MMD", "-MFa.d", "-MTb.o"]
+    );
+}
+
+#[test]
+fn inputs_and_outputs_are_named() {
+    let compiler = Compiler {
+        family: Family::Gcc,
+        cxx: false,
+        default_target: None,
+    };
+    let settings =
+        Settings::from_environment(|_| None, Family::Gcc, false, PathBuf::from("/home/u"));
+    let line = "-c src/a.c -MMD -include cfg.h -fplugin=p.so -fstack-usage";
+    let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+    let decision = decide(&compiler, &words, &settings, &Names(&[]));
+    assert_eq!(decision.verdict, Verdict::Local(LocalReason::Plugin));
+    let outputs: Vec<_> = decision.outputs.iter().map(|o| o.path.clone()).collect();
+    assert_eq!(outputs, ["a.o", "a.d", "a.su"]);
+    let inputs: Vec<_> = decision.inputs.iter().map(|i| i.path.clone()).collect();
+    assert_eq!(inputs, ["src/a.c", "cfg.h", "p.so"]);
 }
 
 #[test]
@@ -132,6 +300,10 @@ fn precompiled_headers() {
     );
     assert_eq!(
         local(Family::Gcc, "-include-pch x.h -c a.c"),
+        LocalReason::PrecompiledHeader
+    );
+    assert_eq!(
+        local(Family::Gcc, "-include x.h -MD -c a.c"),
         LocalReason::PrecompiledHeader
     );
 }
@@ -201,7 +373,7 @@ fn files_sent_along_get_absolute_names_remotely_only() {
 }
 
 #[test]
-fn colours_only_for_clang_on_a_terminal() {
+fn colours_only_on_a_terminal() {
     let settings = |terminal| {
         Settings::from_environment(
             |name| (name == "TERM").then(|| OsString::from("xterm")),

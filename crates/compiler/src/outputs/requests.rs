@@ -20,6 +20,10 @@ pub(crate) struct Requests {
     /// Debug information split off into a file of its own.
     pub(super) split: bool,
     pub(super) debug: bool,
+    /// The debug sections will be compressed.
+    compressed: bool,
+    /// The last version of DWARF asked for by number.
+    dwarf: Option<u8>,
     pub(super) coverage: bool,
     pub(super) coverage_file: Option<OsString>,
     pub(super) stack_usage: bool,
@@ -50,6 +54,16 @@ impl Requests {
     /// The object will have debug information.
     pub(crate) fn debug(&self) -> bool {
         self.debug
+    }
+
+    /// The debug information will be compressed.
+    pub(crate) fn compressed_debug(&self) -> bool {
+        self.debug && self.compressed
+    }
+
+    /// The debug information may be DWARF 5, as far as the words tell.
+    pub(crate) fn modern_debug(&self) -> bool {
+        self.debug && self.dwarf.is_none_or(|version| version >= 5)
     }
 
     /// One option with its separate value.
@@ -122,6 +136,9 @@ impl Requests {
     }
 
     fn assembler_word(&mut self, word: &[u8]) {
+        if word.starts_with(b"--compress-debug-sections") {
+            self.compressed = !word.ends_with(b"=none");
+        }
         if let Some(file) = assembler::listing_file(word) {
             self.name(OutputRole::Listing, Some(OsStr::from_bytes(file)));
         } else if let Some(file) = word.strip_prefix(b"--MD=") {
@@ -134,6 +151,17 @@ impl Requests {
             b"-gsplit-dwarf" | b"-gsplit-dwarf=split" => self.split = true,
             b"-gno-split-dwarf" | b"-gsplit-dwarf=single" => self.split = false,
             b"-g0" | b"-ggdb0" => self.debug = false,
+            b"-gz=none" => self.compressed = false,
+            b"-gstrict-dwarf"
+            | b"-gcolumn-info"
+            | b"-gas-loc-support"
+            | b"-gas-locview-support"
+            | b"-gvariable-location-views"
+            | b"-gstatement-frontiers"
+            | b"-ginline-points"
+            | b"-gembed-source"
+            | b"-gsimple-template-names"
+            | b"-gdescribe-dies" => {}
             b"-gen-cdb-fragment-path" => {
                 if let Some(folder) = value {
                     let mut start = folder.to_owned();
@@ -142,7 +170,14 @@ impl Requests {
                         .push(Output::pattern(OutputRole::CompilationDatabase, start));
                 }
             }
-            _ => self.debug |= !word.starts_with(b"-gno-") && !word.starts_with(b"-grecord"),
+            _ if word.starts_with(b"-gno-") || word.starts_with(b"-grecord") => {}
+            _ if word.starts_with(b"-gz") => self.compressed = true,
+            _ => {
+                self.debug = true;
+                if let Some([version @ b'1'..=b'9']) = word.strip_prefix(b"-gdwarf-") {
+                    self.dwarf = Some(version - b'0');
+                }
+            }
         }
     }
 
