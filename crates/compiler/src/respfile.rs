@@ -2,6 +2,7 @@
 //!
 //! The quoting is that of GCC and Clang: words are separated by white space; single and double quotes group; a backslash takes the next byte as it is,
 //! everywhere. A file that is missing leaves its word in place, as the compilers do. Local runs never use the result: they get the words as typed.
+//! [`write`] is the way back: words too long for a command line as a file that both compilers read as the same words.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -13,6 +14,10 @@ use crate::{FileKind, Files, LocalReason};
 const MAX_FILES: usize = 2000;
 /// Largest response file that is read.
 const MAX_BYTES: u64 = 16 << 20;
+/// More words than this are no command line.
+const MAX_WORDS: usize = 1 << 20;
+/// How texts begin that Clang converts before it reads them.
+const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"];
 
 /// The words with every readable `@file` replaced by its content, again and again. `Err` if a file cannot be expanded or seems to contain itself; the
 /// compiler then says so itself.
@@ -40,7 +45,14 @@ pub fn expand(words: &[OsString], files: &dyn Files) -> Result<Vec<OsString>, Lo
         let text = files
             .read(name, MAX_BYTES)
             .map_err(|_| LocalReason::ResponseFile)?;
-        pending.extend(split(&text).into_iter().rev());
+        let inside = split(&text);
+        // GCC takes "" for a word, older versions of Clang do not; and Clang converts text in UTF-16.
+        let ambiguous = inside.iter().any(|word| word.is_empty())
+            || BYTE_ORDER_MARKS.iter().any(|mark| text.starts_with(mark));
+        if ambiguous || expanded.len() + pending.len() + inside.len() > MAX_WORDS {
+            return Err(LocalReason::ResponseFile);
+        }
+        pending.extend(inside.into_iter().rev());
     }
     Ok(expanded)
 }
@@ -79,6 +91,27 @@ pub fn split(text: &[u8]) -> Vec<OsString> {
     }
     words.extend(word.map(OsString::from_vec));
     words
+}
+
+/// The text of a response file that GCC and Clang read as `words`. `None` if there is none: a word is empty or would itself be taken for a response file.
+pub fn write(words: &[OsString]) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    for word in words {
+        let bytes = word.as_bytes();
+        if bytes.is_empty() || bytes.contains(&0) || response_file(word).is_some() {
+            return None;
+        }
+        // Anything but the word in front keeps the text from beginning with a byte order mark.
+        text.push(b'\n');
+        for &byte in bytes {
+            if byte.is_ascii_whitespace() || matches!(byte, 0x0b | b'\\' | b'"' | b'\'') {
+                text.push(b'\\');
+            }
+            text.push(byte);
+        }
+    }
+    text.push(b'\n');
+    Some(text)
 }
 
 #[cfg(test)]
@@ -125,6 +158,33 @@ mod tests {
             expand(&words(&["@a", "@none", "@"]), &files),
             Ok(words(&["-O2", "-g", "x.c", "-c", "@none", "@"]))
         );
+    }
+
+    #[test]
+    fn what_the_compilers_read_differently_is_left_to_them() {
+        for text in ["-DX \"\" -c", "\u{feff}-c"] {
+            let files = Fake(HashMap::from([("a", text)]));
+            assert_eq!(
+                expand(&words(&["@a"]), &files),
+                Err(LocalReason::ResponseFile)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_as_the_same_words() {
+        use proptest::prelude::*;
+        use std::os::unix::ffi::OsStringExt;
+        let word = prop::collection::vec(1..=255u8, 1..8).prop_map(OsString::from_vec);
+        proptest!(|(words in prop::collection::vec(word, 0..6))| {
+            if let Some(text) = write(&words) {
+                prop_assert_eq!(split(&text), words);
+            } else {
+                prop_assert!(words.iter().any(|word| word.as_bytes().first() == Some(&b'@')));
+            }
+        });
+        assert_eq!(write(&words(&["@a"])), None);
+        assert_eq!(write(&words(&[""])), None);
     }
 
     #[test]
