@@ -18,7 +18,7 @@ use super::CreateError;
 pub(super) struct Abi {
     is_64: bool,
     is_big_endian: bool,
-    machine: u16,
+    pub(super) machine: u16,
 }
 
 /// A file for the loader.

@@ -176,6 +176,14 @@ impl Driver {
             .collect())
     }
 
+    /// Where clang keeps what comes with it, without symbolic links.
+    pub(super) fn resource_folder(&self) -> Result<Option<PathBuf>, CreateError> {
+        let answer = ask(&self.real, &["-print-resource-dir"], b"")?;
+        let line = answer.stdout.split(|&byte| byte == b'\n').next();
+        let folder = Path::new(OsStr::from_bytes(line.unwrap_or_default()));
+        Ok(folder.canonicalize().ok())
+    }
+
     /// The folder that becomes `/usr` in the archive: the one above the compiler's `bin`.
     pub(super) fn prefix(&self) -> Option<&Path> {
         self.real.parent()?.parent()

@@ -224,5 +224,20 @@ fn open_regular(path: &Path) -> Result<File, CreateError> {
     }
 }
 
+/// What a program needs before its first instruction.
+pub(crate) struct Headers {
+    /// The kind of machine it is for, as ELF numbers them.
+    pub(crate) machine: u16,
+    pub(crate) interpreter: Option<PathBuf>,
+}
+
+/// The headers of a program; `None` if it is something else than ELF.
+pub(crate) fn headers(path: &Path) -> Result<Option<Headers>, CreateError> {
+    Ok(elf::read(path)?.map(|elf| Headers {
+        machine: elf.abi.machine,
+        interpreter: elf.interpreter,
+    }))
+}
+
 #[cfg(test)]
 mod tests;

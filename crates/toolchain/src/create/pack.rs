@@ -3,9 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 use super::plan::Items;
 use super::{CreateError, PackedFile, Stamp};
@@ -40,7 +43,7 @@ pub(super) fn pack(
     // For every reader, whatever the umask.
     file.set_permissions(Permissions::from_mode(0o644))
         .map_err(|error| temporary.failed(error))?;
-    temporary.rename(&path)?;
+    temporary.publish(&file, &path)?;
     Ok((path, name, files))
 }
 
@@ -150,64 +153,98 @@ impl Read for Measured {
     }
 }
 
-/// An archive in the making: removed unless it gets its name.
+/// An archive in the making: gone unless it gets its name.
 struct Temporary {
-    path: PathBuf,
-    renamed: bool,
+    folder: PathBuf,
+    /// Without a name the system itself forgets it, however this process ends. Not every file system can do that.
+    name: Option<PathBuf>,
 }
 
 impl Temporary {
     fn new(folder: &Path) -> Result<(Self, File), CreateError> {
-        // Leftovers of crashed processes with our id take some of the numbers.
-        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
-        for number in 0..100 {
-            let path = folder.join(format!(".gelato-{}-{number}.tmp", std::process::id()));
-            let opened = OpenOptions::new()
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        if Path::new(OWN_FILES).exists()
+            && let Ok(file) = rustix::fs::open(folder, flags, mode)
+        {
+            let temporary = Self {
+                folder: folder.to_owned(),
+                name: None,
+            };
+            return Ok((temporary, file.into()));
+        }
+        let (name, file) = under_new_name(folder, |path| {
+            OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
-                .open(&path);
-            match opened {
-                Ok(file) => {
-                    let temporary = Self {
-                        path,
-                        renamed: false,
-                    };
-                    return Ok((temporary, file));
-                }
-                Err(error) => last = error,
-            }
-            if last.kind() != io::ErrorKind::AlreadyExists {
-                break;
-            }
-        }
-        Err(CreateError::Write {
-            path: folder.to_owned(),
-            source: last,
-        })
+                .open(path)
+        })?;
+        let temporary = Self {
+            folder: folder.to_owned(),
+            name: Some(name),
+        };
+        Ok((temporary, file))
     }
 
     fn failed(&self, source: io::Error) -> CreateError {
         CreateError::Write {
-            path: self.path.clone(),
+            path: self.folder.clone(),
             source,
         }
     }
 
-    fn rename(mut self, path: &Path) -> Result<(), CreateError> {
-        fs::rename(&self.path, path).map_err(|source| CreateError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
-        self.renamed = true;
+    /// Gives it its name, in place of what may have it now.
+    fn publish(mut self, file: &File, path: &Path) -> Result<(), CreateError> {
+        if self.name.is_none() {
+            // A file cannot be linked in another's place, but renamed.
+            let from = Path::new(OWN_FILES).join(file.as_raw_fd().to_string());
+            let (name, ()) = under_new_name(&self.folder, |name| {
+                let follow = AtFlags::SYMLINK_FOLLOW;
+                Ok(rustix::fs::linkat(CWD, &from, CWD, name, follow)?)
+            })?;
+            self.name = Some(name);
+        }
+        if let Some(name) = &self.name {
+            fs::rename(name, path).map_err(|source| CreateError::Write {
+                path: path.to_owned(),
+                source,
+            })?;
+        }
+        self.name = None;
         Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.renamed {
-            let _already_gone = fs::remove_file(&self.path);
+        if let Some(name) = &self.name {
+            let _already_gone = fs::remove_file(name);
         }
     }
+}
+
+const OWN_FILES: &str = "/proc/self/fd";
+
+/// Makes something under a name in `folder` that nothing has yet.
+fn under_new_name<T>(
+    folder: &Path,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> Result<(PathBuf, T), CreateError> {
+    // Leftovers of crashed processes with our id take some of the numbers.
+    let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    for number in 0..100 {
+        let path = folder.join(format!(".gelato-{}-{number}.tmp", std::process::id()));
+        match make(&path) {
+            Ok(made) => return Ok((path, made)),
+            Err(error) => last = error,
+        }
+        if last.kind() != io::ErrorKind::AlreadyExists {
+            break;
+        }
+    }
+    Err(CreateError::Write {
+        path: folder.to_owned(),
+        source: last,
+    })
 }

@@ -113,6 +113,7 @@ impl Plan {
             self.add("/usr/bin/clang".as_ref(), &clang.real)?;
             self.add_binutils(clang)?;
             self.add_clang_configuration(clang)?;
+            self.add_ignore_lists(clang)?;
             // clang reads it if it is there; the machine's own would be another one on each worker.
             self.items.insert("/proc/cpuinfo".into(), None);
         }
@@ -242,6 +243,25 @@ impl Plan {
                     let folder = file.parent().unwrap_or(Path::new("/"));
                     todo.push(folder.join(OsStr::from_bytes(included)));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// What sanitizers leave alone, which clang reads unasked: without these its objects would be others.
+    fn add_ignore_lists(&mut self, clang: &Driver) -> Result<(), CreateError> {
+        let Some(resources) = clang.resource_folder()? else {
+            return Ok(());
+        };
+        let share = resources.join("share");
+        let place = clang
+            .prefix()
+            .and_then(|prefix| share.strip_prefix(prefix).ok())
+            .map_or_else(|| share.clone(), |rest| Path::new("/usr").join(rest));
+        let entries = fs::read_dir(&share).into_iter().flatten().flatten();
+        for name in entries.map(|entry| entry.file_name()) {
+            if name.as_bytes().ends_with(b"list.txt") {
+                self.add(&place.join(&name), &share.join(&name))?;
             }
         }
         Ok(())

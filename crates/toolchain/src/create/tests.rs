@@ -267,6 +267,15 @@ fn clang_runs_in_a_chroot_and_writes_the_same_objects() {
     root.passes_its_checks();
     root.compiles_like(&clang, "c", SOURCE);
     root.compiles_like(&clang, "c++", CXX_SOURCE);
+    let lists = |file: &&PackedFile| file.path.ends_with("share/asan_ignorelist.txt");
+    if let Some(list) = archive.files.iter().find(lists) {
+        // clang says which it reads.
+        let args = ["-###", "-fsanitize=address", "-x", "c", "-c", "-"];
+        if let Some(said) = root.run("/usr/bin/clang", &args, "") {
+            let said = String::from_utf8(said.stderr).unwrap();
+            assert!(said.contains("asan_ignorelist.txt"), "{list:?}: {said}");
+        }
+    }
 }
 
 /// Not a test by itself: the one below starts it in other surroundings.
