@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gelato_compiler::{LocalReason, RemotePlan};
+use gelato_compiler::{LocalReason, Output, RemotePlan};
 
 use crate::daemon::Daemon;
 use crate::failure::Failure;
@@ -43,6 +43,8 @@ pub(crate) struct Job<'a> {
     pub(crate) working_directory: PathBuf,
     pub(crate) output: Option<OsString>,
     pub(crate) input: Option<OsString>,
+    /// The files the command will create, wherever it is done.
+    pub(crate) outputs: Vec<Output>,
     /// Needs the whole machine.
     pub(crate) full_job: bool,
     pub(crate) attempts_failed: u32,
@@ -131,6 +133,7 @@ pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
         working_directory: env::current_dir().unwrap_or_default(),
         output: None,
         input: None,
+        outputs: Vec::new(),
         full_job: false,
         attempts_failed: 0,
         record: Record::new(),

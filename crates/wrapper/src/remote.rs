@@ -73,10 +73,14 @@ pub(crate) fn run(
         failed: None,
         copies: 1,
         assigned_here: 0,
+        partial: Vec::new(),
     };
     match attempt.all(job, daemon, extra_files) {
         Ok(code) => Outcome::Finished(code),
-        Err(Stop::Interrupted) => Outcome::Interrupted,
+        Err(Stop::Interrupted) => {
+            attempt.clean_up();
+            Outcome::Interrupted
+        }
         Err(Stop::Failed(failure)) => Outcome::Here(failure),
     }
 }
@@ -94,6 +98,8 @@ struct Attempt<'a> {
     copies: usize,
     /// How often the scheduler chose this machine.
     assigned_here: usize,
+    /// Outputs that were not there before the preprocessor started: what stands there after a signal is of no use.
+    partial: Vec<PathBuf>,
 }
 
 impl Attempt<'_> {
@@ -169,6 +175,15 @@ impl Attempt<'_> {
                     .into());
                 }
             }
+        }
+    }
+
+    /// After a signal: ends the preprocessor and removes what it wrote. Files that were there before stay, whatever is in them: without an old dependency file a
+    /// build would take an old object for a fresh one.
+    fn clean_up(&mut self) {
+        self.source = None;
+        for path in &self.partial {
+            let _ = fs::remove_file(path);
         }
     }
 
@@ -465,7 +480,13 @@ impl Attempt<'_> {
         worker.finish(&self.plan, job.variables.caret_workaround)
     }
 
-    fn preprocess(&self, job: &Job<'_>, worker: &Worker<'_>) -> Result<Source, Stop> {
+    fn preprocess(&mut self, job: &Job<'_>, worker: &Worker<'_>) -> Result<Source, Stop> {
+        if self.partial.is_empty() {
+            let absent = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+            let names = job.outputs.iter().filter(|output| !output.pattern);
+            let paths = names.map(|output| PathBuf::from(&output.path));
+            self.partial = paths.filter(absent).collect();
+        }
         let (program, plan) = self.preprocessor(job);
         if job.log.wants(Level::Info) {
             let mut line = program.clone().into_os_string();

@@ -145,6 +145,7 @@ fn note(job: &mut Job<'_>, decision: &Decision, words: &[OsString]) {
     }
     job.output.clone_from(&decision.output);
     job.input.clone_from(&decision.input);
+    job.outputs.clone_from(&decision.outputs);
 }
 
 fn verdict(

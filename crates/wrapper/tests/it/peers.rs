@@ -248,6 +248,13 @@ impl Cluster {
 
     fn worker_at(events: &Events, behaviour: Behaviour, version: u32) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        if matches!(
+            behaviour,
+            Behaviour::StopsAtSource | Behaviour::StopsAtToolchain
+        ) {
+            // Soon full.
+            let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 1 << 16);
+        }
         let address = listener.local_addr().expect("an address");
         let events = events.clone();
         thread::spawn(move || {
