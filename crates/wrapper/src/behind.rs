@@ -10,14 +10,14 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use gelato_compiler::{LocalReason, names};
+use gelato_compiler::{Family, LocalReason, names};
 
 use crate::job::Job;
 use crate::probe::{self, Answer};
 use crate::script;
 use crate::search::{self, Found, Own};
-use crate::shown;
-use crate::variables::Variables;
+use crate::shown::{self, Front};
+use crate::variables::{Variables, Wish};
 
 /// Programs in a row before one of them is the compiler.
 const LONGEST_ROW: usize = 8;
@@ -34,7 +34,7 @@ pub(crate) struct Behind {
     /// Its words, where they are others than those typed.
     pub(crate) words: Option<Vec<OsString>>,
     /// A program before the compiler that does more than can be read: it was asked what it does with exactly these words, and has to do the preprocessing, too.
-    pub(crate) front: Option<PathBuf>,
+    pub(crate) front: Option<Front>,
 }
 
 /// Looks behind `found` for the compiler that gets `words` in the end.
@@ -111,7 +111,12 @@ impl Row<'_> {
         self.scripts.push(at.real.clone());
         let is_set = |name: &str| env::var_os(name).is_some();
         let Some(command) = script::read(&text, is_set) else {
-            return Ok(Next::Unreadable);
+            return if script::may_pass_words_on(&text) {
+                Ok(Next::Unreadable)
+            } else {
+                self.say(&at.path, "does not pass its words on");
+                Err(LocalReason::CompilerScript)
+            };
         };
         let program = OsString::from_vec(command.program);
         let mut before: Vec<OsString> =
@@ -165,6 +170,10 @@ impl Row<'_> {
 
     /// Has the program `front` itself show what it starts.
     fn ask_front(&self, front: &Path, words: &[OsString]) -> Result<Behind, LocalReason> {
+        if self.job.variables.wish != Wish::Distribute {
+            // Not worth the questions.
+            return Err(LocalReason::CompilerScript);
+        }
         let given = self.all(words).unwrap_or_else(|| words.to_vec());
         let shown = shown::look_through(front, &given, self.job, self.own);
         shown.ok_or_else(|| {
@@ -193,6 +202,26 @@ impl Row<'_> {
 /// The path, absolute; links stay.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The name under which to ask for a toolchain: the compiler's file itself, so that many names of one compiler make one archive. A link whose name says more than
+/// the file's (another language, another program) stays.
+pub(crate) fn to_package(compiler: &Path) -> PathBuf {
+    let compiler = absolute(compiler);
+    let named = names::parse(compiler.as_os_str());
+    let real = compiler.canonicalize().ok();
+    let itself = real
+        .as_deref()
+        .and_then(|real| names::parse(real.as_os_str()));
+    match (real, named, itself) {
+        (Some(real), Some(named), Some(itself))
+            if itself.certain
+                && (itself.cxx == named.cxx || itself.family == Some(Family::Clang)) =>
+        {
+            real
+        }
+        _ => compiler,
+    }
 }
 
 /// The text of a script, `None` for other programs. A script longer than any that could be understood is cut.

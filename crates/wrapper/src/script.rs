@@ -4,7 +4,7 @@
 //! understood here, and the answer is `None`: a script is a program, and guessing what it does would give wrong objects. Pure: no file is read.
 
 /// More than any such script.
-pub(crate) const LONGEST: usize = 16 << 10;
+pub(crate) const LONGEST: usize = 64 << 10;
 
 /// What a script runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +72,13 @@ pub(crate) fn read(text: &[u8], is_set: impl Fn(&str) -> bool) -> Option<Command
         }
     }
     seen.then_some(command)
+}
+
+/// Whether a script mentions its arguments in any of the usual languages. One that does not cannot pass a question on to a compiler: asked, it would do its work.
+pub(crate) fn may_pass_words_on(text: &[u8]) -> bool {
+    const MENTIONS: [&[u8]; 6] = [b"$@", b"${@", b"$*", b"argv", b"ARGV", b"args"];
+    let mentions = |mention: &&[u8]| text.windows(mention.len()).any(|part| part == *mention);
+    MENTIONS.iter().any(mentions)
 }
 
 /// A plain shell, without options that change how the script is read.
@@ -270,6 +277,17 @@ mod tests {
             "exec gcc \\-x \"$@\"",
         ] {
             assert_eq!(one(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn only_scripts_that_mention_arguments_may_be_asked() {
+        for (text, expected) in [
+            ("#!/bin/sh\nset -- -O2 \"$@\"\ngcc \"$@\"\n", true),
+            ("#!/usr/bin/python3\nimport sys\nrun(sys.argv)\n", true),
+            ("#!/bin/sh\necho built >> log\n", false),
+        ] {
+            assert_eq!(may_pass_words_on(text.as_bytes()), expected, "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! With `-###` both GCC and Clang print the commands they would run and run none of them. A wrapper script passes the option on. What it shows is compared with
 //! what the compiler behind it shows for the same words, with those added that the script seems to add: only if every command is the same, the script is
-//! understood, for these words. The same is required of the preprocessor's words.
+//! understood, for these words. It must then do the same to the preprocessor's words.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -31,6 +31,8 @@ struct Shown {
     family: Family,
     /// The compiler's name for itself.
     driver: PathBuf,
+    /// Clang only: the folder it was called in, on which some of its search paths depend.
+    installed: Option<PathBuf>,
     /// GCC only: the options it was given, in its own order.
     options: Vec<Vec<u8>>,
 }
@@ -44,51 +46,86 @@ pub(crate) fn look_through(
 ) -> Option<Behind> {
     let variables = job.variables;
     let goal = show(front, words, variables)?;
-    let mut driver = goal.driver.clone();
-    if goal.family == Family::Clang && names::parse(front.as_os_str())?.cxx {
-        // One program that goes by its name.
-        let file = driver.file_name()?.to_owned();
-        let name = match file.as_bytes() {
-            b"clang" => OsString::from("clang++"),
-            _ => file,
-        };
-        driver.set_file_name(name);
-    }
+    let driver = match goal.family {
+        Family::Gcc => goal.driver.clone(),
+        Family::Clang => clang_driver(&goal, names::parse(front.as_os_str())?.cxx),
+    };
     let found = search::find(driver.as_os_str(), variables.path.as_deref(), own).ok()?;
     let compiler = crate::behind::absolute(&found.path);
     let answer = probe::ask(&compiler, variables).filter(|answer| answer.itself)?;
     let plain = show(&compiler, words, variables)?;
-    let candidates: Vec<Vec<OsString>> = if plain.commands == goal.commands {
-        vec![words.to_vec()]
+    let candidates = if plain.commands == goal.commands {
+        vec![Additions::default()]
     } else {
-        match goal.family {
-            Family::Gcc => {
-                let extra = added(&goal.options, &plain.options);
-                vec![[&extra, words].concat(), [words, &extra].concat()]
-            }
-            Family::Clang => vec![clang_words(front, words, variables)?],
-        }
+        let (before, after) = match goal.family {
+            Family::Gcc => added(&goal.options, &plain.options),
+            Family::Clang => added(
+                &clang_words(front, words, variables)?,
+                &clang_words(&compiler, words, variables)?,
+            ),
+        };
+        let all = [before.as_slice(), &after].concat();
+        let at_once = |before, after| Additions { before, after };
+        // What the words added imply: `-march=i686` for `-m32`.
+        let chosen = after
+            .iter()
+            .rposition(|option| !option.as_bytes().starts_with(b"-m"))
+            .map_or(0, |last| last + 1);
+        let chosen = after.get(..chosen).unwrap_or_default().to_vec();
+        vec![
+            at_once(before.clone(), after),
+            at_once(before, chosen),
+            at_once(all.clone(), Vec::new()),
+            at_once(Vec::new(), all),
+        ]
     };
-    let actual = candidates.into_iter().find(|candidate| {
-        show(&compiler, candidate, variables).is_some_and(|shown| shown.commands == goal.commands)
+    let additions = candidates.into_iter().find(|candidate| {
+        show(&compiler, &candidate.around(words), variables)
+            .is_some_and(|shown| shown.commands == goal.commands)
     })?;
     Some(Behind {
         compiler,
         answer,
-        words: Some(actual),
-        front: Some(front.to_owned()),
+        words: Some(additions.around(words)),
+        front: Some(Front {
+            program: front.to_owned(),
+            additions,
+        }),
     })
 }
 
-/// Whether both would run the same commands.
-pub(crate) fn same(
-    (front, front_words): (&Path, &[OsString]),
-    (compiler, words): (&Path, &[OsString]),
-    variables: &Variables,
-) -> bool {
-    let commands =
-        |program: &Path, words: &[OsString]| Some(show(program, words, variables)?.commands);
-    commands(front, front_words).is_some_and(|goal| commands(compiler, words) == Some(goal))
+/// A program that starts a compiler with further words.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) program: PathBuf,
+    additions: Additions,
+}
+
+impl Front {
+    /// Whether it does to these words what it did to those it was asked about.
+    pub(crate) fn treats_alike(
+        &self,
+        words: &[OsString],
+        compiler: &Path,
+        variables: &Variables,
+    ) -> bool {
+        let seen = show(&self.program, words, variables);
+        let expected = show(compiler, &self.additions.around(words), variables);
+        matches!((seen, expected), (Some(a), Some(b)) if a.commands == b.commands)
+    }
+}
+
+/// Words around those given.
+#[derive(Debug, Default)]
+struct Additions {
+    before: Vec<OsString>,
+    after: Vec<OsString>,
+}
+
+impl Additions {
+    fn around(&self, words: &[OsString]) -> Vec<OsString> {
+        [&self.before, words, &self.after].concat()
+    }
 }
 
 fn show(program: &Path, words: &[OsString], variables: &Variables) -> Option<Shown> {
@@ -114,6 +151,7 @@ fn read(text: &[u8]) -> Option<Shown> {
         commands: Vec::new(),
         family: Family::Gcc,
         driver: PathBuf::new(),
+        installed: None,
         options: Vec::new(),
     };
     let folder = env::temp_dir();
@@ -129,8 +167,9 @@ fn read(text: &[u8]) -> Option<Shown> {
         } else if line.starts_with(b"gcc version") {
             identified = true;
             shown.commands.push(line.to_vec());
-        } else if line.starts_with(b"InstalledDir:") {
-            // Depends on the way there.
+        } else if let Some(folder) = line.strip_prefix(b"InstalledDir:") {
+            // Not compared: it depends on the way there.
+            shown.installed = Some(PathBuf::from(OsStr::from_bytes(folder.trim_ascii())));
         } else {
             if let Some(program) = probe::clang_itself(line)
                 && shown.driver.as_os_str().is_empty()
@@ -206,23 +245,38 @@ fn split_options(list: &[u8]) -> Vec<Vec<u8>> {
     options
 }
 
-/// What is in `all` and not in `known`, in its order.
-fn added(all: &[Vec<u8>], known: &[Vec<u8>]) -> Vec<OsString> {
-    let mut known: Vec<&Vec<u8>> = known.iter().collect();
-    all.iter()
-        .filter(|option| match known.iter().position(|k| k == option) {
-            Some(at) => {
-                known.remove(at);
-                false
-            }
-            None => true,
-        })
-        .map(|option| OsString::from_vec(option.clone()))
-        .collect()
+/// What stands in `all` before and after `known`, whose last options are the compiler's own additions and may differ.
+fn added(all: &[Vec<u8>], known: &[Vec<u8>]) -> (Vec<OsString>, Vec<OsString>) {
+    let place = (1..=known.len()).rev().find_map(|length| {
+        let (typed, implied) = known.split_at_checked(length)?;
+        let at = all.windows(length).position(|part| part == typed)?;
+        Some((at, length, implied))
+    });
+    let (at, length, implied) = place.unwrap_or((0, 0, known));
+    let words = |part: &[Vec<u8>]| -> Vec<OsString> {
+        let not_implied = part.iter().filter(|option| !implied.contains(option));
+        not_implied.cloned().map(OsString::from_vec).collect()
+    };
+    let (before, rest) = all.split_at_checked(at).unwrap_or((all, &[]));
+    (words(before), words(rest.get(length..).unwrap_or_default()))
+}
+
+/// The path by which the same Clang is called that `shown` is about: one program that goes by its name and looks for headers around the folder of that name.
+fn clang_driver(shown: &Shown, cxx: bool) -> PathBuf {
+    let itself = &shown.driver;
+    let name = if cxx { "clang++" } else { "clang" };
+    let real = itself.canonicalize().ok();
+    let beside = itself.with_file_name(name);
+    let candidates = shown.installed.as_ref().map(|folder| folder.join(name));
+    candidates
+        .into_iter()
+        .chain([beside])
+        .find(|path| path.canonicalize().ok() == real)
+        .unwrap_or_else(|| itself.clone())
 }
 
 /// The whole command line of Clang behind `front`, which it can be made to repeat for the debug information.
-fn clang_words(front: &Path, words: &[OsString], variables: &Variables) -> Option<Vec<OsString>> {
+fn clang_words(front: &Path, words: &[OsString], variables: &Variables) -> Option<Vec<Vec<u8>>> {
     const REPEAT: &str = "-grecord-command-line";
     let asked = [words, &[OsString::from(REPEAT)]].concat();
     let shown = show(front, &asked, variables)?;
@@ -238,8 +292,14 @@ fn clang_words(front: &Path, words: &[OsString], variables: &Variables) -> Optio
         return None;
     }
     words.remove(0);
-    let own = |word: &OsString| *word == REPEAT || *word == "-###";
-    words.retain(|word| !own(word));
+    // What it tells itself when it is called by that name.
+    if words
+        .first()
+        .is_some_and(|word| word.as_slice() == b"--driver-mode=g++")
+    {
+        words.remove(0);
+    }
+    words.retain(|word| word != REPEAT.as_bytes() && word != b"-###");
     Some(words)
 }
 
@@ -257,18 +317,18 @@ fn unquote(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Words with blanks between them and backslashes before blanks inside them.
-fn split_escaped(text: &[u8]) -> Vec<OsString> {
+fn split_escaped(text: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word = Vec::new();
     let mut bytes = text.iter().copied();
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' => word.extend(bytes.next()),
-            b' ' => words.push(OsString::from_vec(std::mem::take(&mut word))),
+            b' ' => words.push(std::mem::take(&mut word)),
             _ => word.push(byte),
         }
     }
-    words.push(OsString::from_vec(word));
+    words.push(word);
     words
 }
 
@@ -315,15 +375,18 @@ mod tests {
     #[test]
     fn added_options_keep_their_order() {
         let list = |text: &str| split_options(text.as_bytes());
-        assert_eq!(
-            added(&list("'-m32' '-c' '-c' '-D' 'X'"), &list("'-c' '-m64'")),
-            ["-m32", "-c", "-D", "X"]
+        let (before, after) = added(
+            &list("'-m32' '-D' 'A' '-D' 'X' '-c' '-D' 'B' '-mtune=generic'"),
+            &list("'-D' 'X' '-c' '-mtune=generic' '-march=x86-64'"),
         );
+        assert_eq!(before, ["-m32", "-D", "A"]);
+        assert_eq!(after, ["-D", "B"]);
     }
 
     #[test]
     fn the_command_line_clang_repeats() {
         let quoted = unquote(br#""/bin/clang -DA=a\\ b -c" "x""#).expect("a word");
-        assert_eq!(split_escaped(&quoted), ["/bin/clang", "-DA=a b", "-c"]);
+        let expected: [&[u8]; 3] = [b"/bin/clang", b"-DA=a b", b"-c"];
+        assert_eq!(split_escaped(&quoted), expected);
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use gelato_compiler::{LocalReason, RemotePlan};
 use gelato_toolchain::names;
 
+use crate::behind;
 use crate::daemon::Daemon;
 use crate::failure::{Failure, Stop};
 use crate::log::Log;
@@ -52,7 +53,11 @@ pub(crate) fn offers(
     };
     let archive = log.block("get_native_environment", || {
         daemon.toolchain(
-            compiler,
+            &if daemon.version().at_least(41) {
+                behind::to_package(compiler)
+            } else {
+                compiler.to_owned()
+            },
             family_word,
             extra_files,
             variables.toolchain_compression.as_deref(),

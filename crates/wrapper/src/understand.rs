@@ -19,7 +19,6 @@ use crate::invocation::{Program, Run};
 use crate::job::{Front, Job};
 use crate::probe;
 use crate::search::{self, Found, Missing, Own};
-use crate::shown;
 use crate::variables::Variables;
 
 /// The program `run` means. The error names what was looked for.
@@ -118,13 +117,12 @@ pub(crate) fn understand(
         let Verdict::Remote(front_plan) = read(job, &words, &actual).verdict else {
             return Err(LocalReason::CompilerScript);
         };
-        let as_typed = front_plan.preprocessor_words();
-        let seen = plan.preprocessor_words();
-        if !shown::same((&front, &as_typed), (&job.compiler, &seen), job.variables) {
+        let words = front_plan.preprocessor_words();
+        if !front.treats_alike(&words, &job.compiler, job.variables) {
             return Err(LocalReason::CompilerScript);
         }
         job.front = Some(Front {
-            program: front,
+            program: front.program,
             plan: *front_plan,
         });
     }

@@ -2,6 +2,7 @@
 
 mod alone;
 mod cluster;
+mod compilers;
 mod differential;
 mod fixture;
 mod peers;
