@@ -63,6 +63,7 @@ install: dist
 	install -m 755 $(TARGET_DIR)/$(WRAPPER_TARGET)/dist/icecc $(bindir)/icecc
 	ln -sf icecc $(bindir)/icerun
 	ln -sf gelato $(bindir)/icecc-create-env
+	ln -sf gelato $(bindir)/icecc-test-env
 	ln -sf ../bin/gelato $(sbindir)/iceccd
 	ln -sf ../bin/gelato $(sbindir)/icecc-scheduler
 	for name in $(MASQUERADE); do ln -sf ../../../bin/icecc $(libexecdir)/bin/$$name; done
@@ -72,7 +73,7 @@ install: dist
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(docdir)/
 
 uninstall:
-	rm -f $(bindir)/gelato $(bindir)/icecc $(bindir)/icerun $(bindir)/icecc-create-env
+	rm -f $(bindir)/gelato $(bindir)/icecc $(bindir)/icerun $(bindir)/icecc-create-env $(bindir)/icecc-test-env
 	rm -f $(sbindir)/iceccd $(sbindir)/icecc-scheduler
 	rm -rf $(libexecdir) $(docdir)
 	for page in man/*.1; do rm -f $(mandir)/man1/$${page#man/}; done

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             cli::scheduler::run,
         ),
         b"icecc-create-env" => cli::toolchain::create_env_main(arguments),
+        b"icecc-test-env" => cli::toolchain_test::main(arguments),
         // `exe` is how the daemon starts the step below, through `/proc/self/exe`.
         name if name == b"exe" || name.starts_with(b"gelato") => {
             // The step that cages a job; re-executed by the daemon, never typed.

@@ -7,6 +7,7 @@ pub(crate) mod detach;
 pub(crate) mod scheduler;
 pub(crate) mod settings;
 pub(crate) mod toolchain;
+pub(crate) mod toolchain_test;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -15,6 +15,8 @@ use clap::{Args, Subcommand};
 use gelato_toolchain::Compression;
 use gelato_toolchain::create::{Archive, CreateError, Request, create};
 
+use super::toolchain_test;
+
 #[derive(Args)]
 pub(crate) struct ToolchainArgs {
     #[command(subcommand)]
@@ -25,6 +27,17 @@ pub(crate) struct ToolchainArgs {
 enum ToolchainCommand {
     /// Make an archive of a compiler that other machines can run
     Create(CreateArgs),
+    /// Say whether an archive works on this machine, and if not, why (also called icecc-test-env)
+    Test(TestArgs),
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// The archive
+    archive: PathBuf,
+    /// Say nothing but what is wrong
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 #[derive(Args)]
@@ -44,7 +57,13 @@ struct CreateArgs {
 }
 
 pub(crate) fn run(args: ToolchainArgs) -> ExitCode {
-    let ToolchainCommand::Create(args) = args.command;
+    let args = match args.command {
+        ToolchainCommand::Create(args) => args,
+        ToolchainCommand::Test(args) => {
+            let name = "gelato toolchain test";
+            return toolchain_test::run(name, &args.archive, args.quiet);
+        }
+    };
     let made = find_compiler(&args.compiler).and_then(|compiler| {
         let request = Request {
             compilers: vec![compiler],
