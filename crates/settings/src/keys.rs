@@ -94,6 +94,9 @@ keys! {
     COLOR_DIAGNOSTICS = "wrapper"."color-diagnostics", Switch, Computed("as the compiler would"),
         [forgiving("ICECC_COLOR_DIAGNOSTICS", variable::begins_with_one)],
         "Whether GCC is to use colours on a terminal when it runs elsewhere";
+    DEBUG_CHECKSUMS = "wrapper"."debug-checksums", Word(&["keep", "drop"]), Fixed("keep"),
+        [checked("GELATO_DEBUG_CHECKSUMS")],
+        "drop: Clang's DWARF 5 may lack the checksums of sources, which keep it here otherwise";
     CARET_WORKAROUND = "wrapper"."caret-workaround", Switch, Fixed("true"),
         [forgiving("ICECC_CARET_WORKAROUND", variable::begins_with_one)],
         "Compile here again if GCC had messages elsewhere that could differ from those here";

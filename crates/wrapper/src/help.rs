@@ -48,6 +48,7 @@ Variables (most may stand in a file instead, see gelato.toml(5) and `gelato conf
   GELATO_POLICY           what to do with a compilation that would be local:
                           auto (do it), prefer (try harder first), require (fail)
   GELATO_VERIFY_RATE      of 1000 jobs, how many are done twice and compared
+  GELATO_DEBUG_CHECKSUMS  drop: no checksums of sources in Clang's DWARF 5, so that it travels
   GELATO_LOCAL_JOBS       compilers at once if there is no daemon
   GELATO_NOTICES=1        say when jobs stay here because something does not work
   GELATO_SOCKET           socket of the daemon, compile here if there is none

@@ -98,7 +98,10 @@ fn processor() -> Option<Vec<u8>> {
 
 fn describe(text: &[u8]) -> Vec<u8> {
     let mut lines = Vec::new();
-    for line in text.split(|&b| b == b'\n').take_while(|line| !line.is_empty()) {
+    for line in text
+        .split(|&b| b == b'\n')
+        .take_while(|line| !line.is_empty())
+    {
         if !line.starts_with(b"cpu MHz") && !line.starts_with(b"bogomips") {
             lines.extend_from_slice(line);
             lines.push(b';');

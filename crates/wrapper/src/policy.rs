@@ -86,35 +86,6 @@ pub(crate) fn is_breakdown(reason: LocalReason) -> bool {
     )
 }
 
-/// What to do about it, beginning with a verb.
-pub(crate) fn remedy(reason: LocalReason) -> &'static str {
-    use LocalReason as R;
-    match reason {
-        R::NoDaemon | R::DaemonFailed => "start a daemon on this machine (iceccd)",
-        R::NoToolchain | R::ToolchainUnreadable | R::ToolchainRejected => {
-            "see in the daemon's log why the compiler cannot be packaged or tried"
-        }
-        R::NoMatchingToolchain | R::ExtraFileMissing | R::ExtraFilesNotInToolchain => {
-            "correct ICECC_VERSION or ICECC_EXTRAFILES"
-        }
-        R::AssignedHere | R::SchedulerSilent => {
-            "see whether a scheduler is running and other machines have free slots"
-        }
-        R::WorkerUnreachable
-        | R::WorkerLost
-        | R::WorkerTimeout
-        | R::WorkerRefused
-        | R::WorkerTooOld
-        | R::WorkerGarbage
-        | R::WorkerOutOfMemory
-        | R::RemoteFailure => "see the logs of the workers",
-        R::CompilerScript | R::CompilerUnknown | R::CompilerConfiguration => {
-            "name the compiler itself"
-        }
-        _ => "change the command line",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +105,6 @@ mod tests {
     fn what_does_not_work_never_belongs_here() {
         for &reason in LocalReason::ALL {
             assert!(!(belongs_here(reason) && is_breakdown(reason)), "{reason}");
-            assert!(!remedy(reason).ends_with('.'));
         }
     }
 }

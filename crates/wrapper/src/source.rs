@@ -95,9 +95,7 @@ impl Source {
                 source.read_file(Path::new(&plan.input))?;
                 return Ok(source);
             }
-            Preprocessing::Full => {
-                source.scanner = Some(ScannerBox(Scanner::for_plan(plan)))
-            }
+            Preprocessing::Full => source.scanner = Some(ScannerBox(Scanner::for_plan(plan))),
             Preprocessing::Merge => source.scanner = Some(ScannerBox(Scanner::for_plan(plan))),
         }
         let not_started = |error: std::io::Error| {

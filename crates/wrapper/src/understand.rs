@@ -177,6 +177,7 @@ fn read(job: &Job<'_>, words: &[OsString], compiler: &Compiler) -> Decision {
         job.working_directory.clone(),
     );
     settings.full_preprocessing = job.variables.full_preprocessing(compiler.family);
+    settings.drop_debug_checksums = job.variables.drop_debug_checksums;
     if compiler.family == Family::Gcc && job.variables.colours == Some(false) {
         settings.colours = false;
     }

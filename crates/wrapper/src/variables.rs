@@ -48,6 +48,8 @@ pub(crate) struct Variables {
     full_clang_preprocessing: bool,
     /// `ICECC_COLOR_DIAGNOSTICS`: no colours from a remote GCC if `false`.
     pub(crate) colours: Option<bool>,
+    /// `GELATO_DEBUG_CHECKSUMS`: objects of Clang may lack the checksums of sources that DWARF 5 has.
+    pub(crate) drop_debug_checksums: bool,
     /// `ICECC_COMPRESSION`: zstd level of what we send.
     pub(crate) compression_level: i32,
     /// `ICECC_ENV_COMPRESSION`
@@ -147,6 +149,7 @@ impl Variables {
                 Some(Value::Switch(on)) => Some(on),
                 _ => None,
             },
+            drop_debug_checksums: settings.word(&keys::DEBUG_CHECKSUMS) == Some("drop"),
             compression_level: i32::try_from(number(&keys::COMPRESSION)).unwrap_or(1),
             toolchain_compression: settings.text(&keys::TOOLCHAIN_COMPRESSION),
             preferred_host: settings.text(&keys::PREFERRED_HOST),

@@ -48,7 +48,7 @@ fn required_jobs_fail_with_their_reason() {
         for word in [
             "good.o",
             "no-daemon",
-            "iceccd",
+            "Start the daemon",
             "GELATO_POLICY=prefer",
             origin,
         ] {
