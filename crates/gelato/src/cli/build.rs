@@ -30,12 +30,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POLICY", value_parser = ["auto", "prefer", "require"])]
     policy: Option<String>,
     /// The build command and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -351,7 +346,29 @@ impl Drop for Scratch {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_follows_the_command_is_the_commands() {
+        for (line, jobs, command) in [
+            ("build -j4 -- make -k", Some(4), "make -k"),
+            ("build -j 4 make -k -j9 -v", Some(4), "make -k -j9 -v"),
+            ("build -v ninja -C out", None, "ninja -C out"),
+        ] {
+            let args = Line::try_parse_from(line.split(' ')).unwrap().args;
+            assert_eq!(args.jobs, jobs, "{line}");
+            assert!(args.command.iter().eq(command.split(' ')), "{line}");
+        }
+        assert!(Line::try_parse_from(["build", "-x4", "--", "make"]).is_err());
+    }
 
     #[test]
     fn only_compilers_named_by_path_need_the_wrapper() {
