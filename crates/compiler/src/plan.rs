@@ -120,13 +120,7 @@ impl RemotePlan {
                 ..word.clone()
             })
             .collect();
-        if self.preprocessing == Preprocessing::Merge && self.family == Family::Gcc {
-            words.push(Word::new("-fdirectives-only", Class::Remote));
-        }
-        if let Some(target) = &self.default_target {
-            words.push(Word::new("-target", Class::Remote));
-            words.push(Word::new(target, Class::Remote));
-        }
+        words.extend(self.unwritten().map(|text| Word::new(text, Class::Remote)));
         words
     }
 
@@ -146,11 +140,27 @@ impl RemotePlan {
     }
 
     fn pick(&self, wanted: impl Fn(Class) -> bool) -> Vec<OsString> {
-        self.classified_words()
-            .iter()
-            .filter(|word| wanted(word.class))
-            .map(|word| word.remote().to_owned())
-            .collect()
+        let mut words = Vec::with_capacity(self.words.len() + 4);
+        for word in &self.words {
+            if wanted(self.resolved(word.class)) {
+                words.push(word.remote().to_owned());
+            }
+        }
+        if wanted(Class::Remote) {
+            words.extend(self.unwritten().map(OsString::from));
+        }
+        words
+    }
+
+    /// Words for the remote compiler only that follow from everything else.
+    fn unwritten(&self) -> impl Iterator<Item = &str> {
+        let merged = self.preprocessing == Preprocessing::Merge && self.family == Family::Gcc;
+        let target = self.default_target.as_deref();
+        merged
+            .then_some("-fdirectives-only")
+            .into_iter()
+            .chain(target.map(|_| "-target"))
+            .chain(target)
     }
 
     fn resolved(&self, class: Class) -> Class {

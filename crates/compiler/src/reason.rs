@@ -139,10 +139,13 @@ reasons! {
     /// Clang puts checksums of the sources into DWARF 5, which sources sent elsewhere do not have.
     DebugChecksums = "debug-checksums"
         => "Use `-gdwarf-4`, or set `GELATO_DEBUG_CHECKSUMS=drop` to do without the checksums.",
+    /// The debug information would list macros, most of which are gone from preprocessed source.
+    DebugMacros = "debug-macros"
+        => "Use `-g` or `-g2` instead of `-g3`.",
     /// An environment variable changes what the compiler does.
     Environment = "environment"
         => "Unset the variable for the build.",
-    /// The compiler is a script, whose additions to the command line are unknown.
+    /// A script or another program stands before the compiler, and what it does to the command line cannot be told for certain.
     CompilerScript = "compiler-script"
         => "Name the compiler itself, not the script, and give its words on the command line.",
     /// The compiler reads a configuration file of its own.

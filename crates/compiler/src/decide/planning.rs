@@ -56,6 +56,9 @@ impl Pass<'_> {
         if self.output.as_deref() == Some(input.as_os_str()) {
             return Err(LocalReason::OutputNotRegular);
         }
+        if self.requests.debug_macros(self.compiler.family) {
+            return Err(LocalReason::DebugMacros);
+        }
         match self.compiler.family {
             Family::Gcc if self.requests.compressed_debug() => {
                 return Err(LocalReason::RecordsCommandLine);

@@ -216,6 +216,13 @@ fn words_for_the_inner_programs() {
 #[test]
 fn debug_information_that_tells_where_it_was_made() {
     for (family, line, reason) in [
+        (Family::Gcc, "-ggdb3 -c a.c", LocalReason::DebugMacros),
+        (Family::Gcc, "-g3 -g -c a.c", LocalReason::DebugMacros),
+        (
+            Family::Clang,
+            "-gdwarf-4 -fdebug-macro -c a.c",
+            LocalReason::DebugMacros,
+        ),
         (Family::Clang, "-g -c a.c", LocalReason::DebugChecksums),
         (
             Family::Clang,
@@ -235,6 +242,8 @@ fn debug_information_that_tells_where_it_was_made() {
         (Family::Clang, "-g -gdwarf-4 -c a.c"),
         (Family::Clang, "-g -g0 -c a.c"),
         (Family::Gcc, "-g -gdwarf-5 -c a.c"),
+        (Family::Gcc, "-g3 -g2 -c a.c"),
+        (Family::Clang, "-g3 -gdwarf-4 -c a.c"),
         (Family::Gcc, "-c a.i"),
     ] {
         remote(family, line);

@@ -125,14 +125,7 @@ pub fn lookup(word: &OsStr) -> Rule {
     if let Ok(index) = table::EXACT.binary_search_by(|rule| rule.name.as_bytes().cmp(bytes)) {
         return table::EXACT[index];
     }
-    let prefix = (1..=bytes.len()).rev().find_map(|length| {
-        let start = bytes.get(..length)?;
-        let index = table::PREFIX
-            .binary_search_by(|rule| rule.name.as_bytes().cmp(start))
-            .ok()?;
-        table::PREFIX.get(index).copied()
-    });
-    match prefix {
+    match longest_prefix(bytes) {
         Some(rule)
             if matches!(rule.effect, Effect::Class(Class::Both) | Effect::Machine)
                 && FAMILIES.contains(&rule.name) =>
@@ -145,6 +138,23 @@ pub fn lookup(word: &OsStr) -> Rule {
         }
         Some(rule) => rule,
         None => local("-", LocalReason::UnknownOption),
+    }
+}
+
+/// The longest name in the table of beginnings that `word` begins with.
+fn longest_prefix(mut word: &[u8]) -> Option<Rule> {
+    let mut table = table::PREFIX;
+    loop {
+        // What sorts behind the word is no beginning of it; of what sorts before it, the last shares more of its letters than any other.
+        let before = table.partition_point(|rule| rule.name.as_bytes() <= word);
+        let (last, rest) = table.get(..before)?.split_last()?;
+        let name = last.name.as_bytes();
+        let shared = name.iter().zip(word).take_while(|(a, b)| a == b).count();
+        if shared == name.len() {
+            return Some(*last);
+        }
+        word = word.get(..shared)?;
+        table = rest;
     }
 }
 
@@ -213,6 +223,23 @@ mod tests {
         assert_eq!(effect("-MMD"), Effect::Dependencies);
         assert_eq!(effect("-MJ"), Effect::Local(LocalReason::DependencyOption));
         assert_eq!(lookup(OsStr::new("-MJ")).value, Value::Next);
+    }
+
+    #[test]
+    fn the_quick_search_finds_what_the_plain_one_finds() {
+        use proptest::prelude::*;
+        let names: Vec<&str> = table::PREFIX.iter().map(|rule| rule.name).collect();
+        let word = (prop::sample::select(names), "[-a-z=]{0,6}", 0..12usize);
+        proptest!(|((name, tail, cut) in word)| {
+            let name = &name[..name.len().saturating_sub(cut)];
+            let word = [name, &tail].concat();
+            let plain = table::PREFIX
+                .iter()
+                .filter(|rule| word.starts_with(rule.name))
+                .max_by_key(|rule| rule.name.len())
+                .map(|rule| rule.name);
+            prop_assert_eq!(longest_prefix(word.as_bytes()).map(|rule| rule.name), plain);
+        });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{Output, OutputRole, Temporaries};
 use crate::assembler;
+use crate::names::Family;
 
 /// What was asked for so far.
 #[derive(Debug, Default)]
@@ -20,6 +21,10 @@ pub(crate) struct Requests {
     /// Debug information split off into a file of its own.
     pub(super) split: bool,
     pub(super) debug: bool,
+    /// `-fdebug-macro`.
+    macros: bool,
+    /// `-g3`.
+    most_debug: bool,
     /// The debug sections will be compressed.
     compressed: bool,
     /// The last version of DWARF asked for by number.
@@ -59,6 +64,15 @@ impl Requests {
     /// The debug information will be compressed.
     pub(crate) fn compressed_debug(&self) -> bool {
         self.debug && self.compressed
+    }
+
+    /// The debug information will tell how macros were defined.
+    pub(crate) fn debug_macros(&self, family: Family) -> bool {
+        self.debug
+            && match family {
+                Family::Gcc => self.most_debug,
+                Family::Clang => self.macros,
+            }
     }
 
     /// The debug information may be DWARF 5, as far as the words tell.
@@ -147,6 +161,11 @@ impl Requests {
     }
 
     fn debugging(&mut self, word: &[u8], value: Option<&OsStr>) {
+        if let [kind @ .., level @ b'0'..=b'9'] = word
+            && !kind.ends_with(b"-")
+        {
+            self.most_debug = *level >= b'3';
+        }
         match word {
             b"-gsplit-dwarf" | b"-gsplit-dwarf=split" => self.split = true,
             b"-gno-split-dwarf" | b"-gsplit-dwarf=single" => self.split = false,
@@ -295,6 +314,8 @@ impl Requests {
                     _ => None,
                 }
             }
+            b"-fdebug-macro" => self.macros = true,
+            b"-fno-debug-macro" => self.macros = false,
             b"-flto" => self.lto = true,
             b"-fno-lto" => self.lto = false,
             b"-fdump-final-insns" => match file {
