@@ -172,6 +172,8 @@ impl Host {
             )
             .env("HOME", self.folder.join("home"))
             .env("LC_ALL", "C")
+            // Settings of the machine the lab runs on are none of its business.
+            .env("GELATO_CONFIG", "")
             .env("GELATO_LAB_ID", &self.marker)
             .current_dir(task.folder.as_deref().unwrap_or(&self.folder))
             .stdin(Stdio::null())
