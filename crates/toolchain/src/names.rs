@@ -1,11 +1,14 @@
-//! Names of toolchains and platforms, and the grammar of `ICECC_VERSION`.
+//! Names of toolchains, platforms and compilers.
 //!
 //! Pure: nothing here opens a file, except [`check_archive`], which looks at one, and [`platform`], which asks the
-//! kernel for its machine name. This module is all the wrapper needs of the crate, so it uses no other module.
+//! kernel for its machine name.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Suffixes an archive may have. The name of a toolchain is its archive's file name without one of these.
@@ -76,12 +79,8 @@ pub fn is_safe_name(name: &str) -> bool {
 /// hexadecimal digits. All archives we make have such a name.
 #[must_use]
 pub fn is_content_name(name: &str) -> bool {
-    name.strip_prefix(CONTENT_PREFIX).is_some_and(|digits| {
-        digits.len() == CONTENT_DIGITS
-            && digits
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    })
+    name.strip_prefix(CONTENT_PREFIX)
+        .is_some_and(|digits| digits.len() == CONTENT_DIGITS && digits.bytes().all(is_digit))
 }
 
 /// Whether a platform's name may become a file name here: as [`is_safe_name`]. An empty platform, by which old peers
@@ -141,109 +140,6 @@ fn replace_in_name(path: &Path, inside: &[(&str, &str)], whole: (&str, &str)) ->
     path.to_owned()
 }
 
-/// One archive that `ICECC_VERSION` offers for a compiler.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// The platform the programs inside run on.
-    pub platform: String,
-    /// The archive as written, perhaps relative to the working directory.
-    pub archive: PathBuf,
-}
-
-/// What `ICECC_VERSION` says for one compiler.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Offers {
-    /// At most one per platform, in the order written. Empty means: build locally.
-    pub usable: Vec<Offer>,
-    /// Offers left out because an earlier one has the same platform.
-    pub repeated: Vec<Offer>,
-}
-
-/// Reads an `ICECC_VERSION` list, `[platform:]file[=target],...`, for one compiler name (a path or a base name).
-///
-/// Targets matter only if the list contains a `=` at all. An entry with a target is for compilers with that prefix,
-/// one without for compilers without prefix. Icecream takes as prefix whatever is before the last `-`, so `gcc-12`
-/// has the prefix `gcc`; this reading comes first, and if it leaves nothing, the target triple of the name
-/// counts (`x86_64-linux-gnu` for `x86_64-linux-gnu-gcc-12`, none for `gcc-12`).
-#[must_use]
-pub fn parse_version_list(list: &OsStr, own_platform: &str, compiler: &OsStr) -> Offers {
-    let bytes = list.as_bytes();
-    let compiler = Path::new(compiler)
-        .file_name()
-        .unwrap_or_default()
-        .as_bytes();
-    let entries: Vec<(Offer, Option<&[u8]>)> = bytes
-        .split(|&byte| byte == b',')
-        .filter_map(|entry| parse_entry(entry, own_platform))
-        .collect();
-    if !bytes.contains(&b'=') {
-        return without_repetitions(entries.into_iter().map(|(offer, _)| offer));
-    }
-    for prefix in [before_last_dash(compiler), target_triple(compiler)] {
-        let fitting = entries
-            .iter()
-            .filter(|(_, target)| target.unwrap_or_default() == prefix);
-        let offers = without_repetitions(fitting.map(|(offer, _)| offer.clone()));
-        if !offers.usable.is_empty() {
-            return offers;
-        }
-    }
-    Offers::default()
-}
-
-fn parse_entry<'a>(entry: &'a [u8], own_platform: &str) -> Option<(Offer, Option<&'a [u8]>)> {
-    let (rest, target) = match entry.iter().position(|&byte| byte == b'=') {
-        Some(at) => (entry.get(..at)?, Some(entry.get(at + 1..)?)),
-        None => (entry, None),
-    };
-    let (platform, file) = match rest.iter().position(|&byte| byte == b':') {
-        Some(at) => (
-            String::from_utf8_lossy(rest.get(..at)?).into_owned(),
-            rest.get(at + 1..)?,
-        ),
-        None => (own_platform.to_owned(), rest),
-    };
-    if file.is_empty() {
-        return None;
-    }
-    let archive = PathBuf::from(OsString::from_vec(file.to_vec()));
-    Some((Offer { platform, archive }, target))
-}
-
-fn without_repetitions(offers: impl Iterator<Item = Offer>) -> Offers {
-    let mut sorted = Offers::default();
-    for offer in offers {
-        let seen = sorted
-            .usable
-            .iter()
-            .any(|kept| kept.platform == offer.platform);
-        if seen {
-            sorted.repeated.push(offer);
-        } else {
-            sorted.usable.push(offer);
-        }
-    }
-    sorted
-}
-
-fn before_last_dash(name: &[u8]) -> &[u8] {
-    let dash = name.iter().rposition(|&byte| byte == b'-');
-    dash.and_then(|at| name.get(..at)).unwrap_or_default()
-}
-
-/// What stands before the tool's own name: `arm-eabi` in `arm-eabi-g++-12`.
-fn target_triple(name: &[u8]) -> &[u8] {
-    const TOOLS: [&[u8]; 6] = [b"gcc", b"g++", b"clang", b"clang++", b"cc", b"c++"];
-    let mut start = 0;
-    for word in name.split(|&byte| byte == b'-') {
-        if TOOLS.contains(&word) {
-            return name.get(..start.max(1) - 1).unwrap_or_default();
-        }
-        start += word.len() + 1;
-    }
-    &[]
-}
-
 /// Why a file cannot be used as an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArchiveProblem {
@@ -277,8 +173,8 @@ impl fmt::Display for ArchiveProblem {
 
 impl std::error::Error for ArchiveProblem {}
 
-/// Looks at a file named in `ICECC_VERSION` and returns the name of its toolchain. Symbolic links are followed, and
-/// the name is that of the file as written.
+/// Looks at a file named in `ICECC_VERSION` and returns the name of its toolchain. Symbolic links are followed, and the
+/// name is that of the file they lead to, if it can have one: a link may lead to another file tomorrow.
 ///
 /// # Errors
 /// The first [`ArchiveProblem`] found.
@@ -294,24 +190,76 @@ pub fn check_archive(file: &Path) -> Result<String, ArchiveProblem> {
     if metadata.len() < MIN_ARCHIVE_BYTES {
         return Err(ArchiveProblem::TooSmall(metadata.len()));
     }
-    let name = name_of_archive(file).ok_or(ArchiveProblem::UnknownSuffix)?;
+    let target = file.canonicalize().ok();
+    let name = target
+        .and_then(|target| name_of_archive(&target))
+        .or_else(|| name_of_archive(file))
+        .ok_or(ArchiveProblem::UnknownSuffix)?;
     if !is_safe_name(&name) {
         return Err(ArchiveProblem::UnsafeName);
     }
     Ok(name)
 }
 
+/// The name under which an archive that [`check_archive`] calls `name` is offered. Names that people choose say nothing of the
+/// content, and workers would go on using what they have under a name after the archive was made anew: such a name gets
+/// a mark of this very file behind it. Names by content, ours and Icecream's, stay.
+///
+/// # Errors
+/// If the archive cannot be read.
+pub fn offered_name(file: &Path, name: &str) -> Result<String, ArchiveProblem> {
+    let is_icecreams = name.len() == 32 && name.bytes().all(is_digit);
+    if is_content_name(name) || is_icecreams || name.len() + MARK_DIGITS >= MAX_NAME {
+        return Ok(name.to_owned());
+    }
+    let mark = mark_of(file).map_err(|error| ArchiveProblem::Unreadable(error.to_string()))?;
+    Ok(format!("{name}-{mark:0width$x}", width = MARK_DIGITS))
+}
+
+/// Hexadecimal digits of a mark.
+const MARK_DIGITS: usize = 16;
+
+/// Bytes read at each end of an archive.
+const MARK_BYTES: u64 = 4096;
+
+fn is_digit(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+/// What tells two versions of an archive apart, at no cost worth mentioning: its size, and its ends, where compressed
+/// files have a checksum of the whole. A plain one has none, so its time counts too. The same on every machine for copies
+/// of a compressed file.
+fn mark_of(path: &Path) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let metadata: Metadata = file.metadata()?;
+    let mut ends = Vec::new();
+    file.by_ref().take(MARK_BYTES).read_to_end(&mut ends)?;
+    if metadata.len() > MARK_BYTES {
+        let rest = metadata.len() - MARK_BYTES;
+        file.seek(SeekFrom::End(
+            -i64::try_from(rest.min(MARK_BYTES)).unwrap_or(0),
+        ))?;
+        file.take(MARK_BYTES).read_to_end(&mut ends)?;
+    }
+    // A plain archive begins with a name and has this further on.
+    let is_plain = ends.get(257..262) == Some(b"ustar");
+    let time = if is_plain {
+        [metadata.mtime(), metadata.mtime_nsec()]
+    } else {
+        [0, 0]
+    };
+    let size = metadata.len().to_le_bytes();
+    let times = time.map(i64::to_le_bytes).concat();
+    let bytes = size.iter().chain(&times).chain(&ends);
+    // FNV-1a: short, and nobody gains by making two files of the same mark.
+    Ok(bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn offers(list: &str, compiler: &str) -> Vec<String> {
-        parse_version_list(OsStr::new(list), "x86_64", OsStr::new(compiler))
-            .usable
-            .iter()
-            .map(|offer| format!("{}:{}", offer.platform, offer.archive.display()))
-            .collect()
-    }
 
     #[test]
     fn archive_names_lose_exactly_one_known_suffix() {
@@ -381,48 +329,6 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_targets_ignores_the_compiler() {
-        assert_eq!(offers("a.tgz", "arm-eabi-gcc"), ["x86_64:a.tgz"]);
-        assert_eq!(
-            offers(",,ia64:/x/b.tar,,c.tgz,", "gcc"),
-            ["ia64:/x/b.tar", "x86_64:c.tgz"]
-        );
-        assert_eq!(offers("", "gcc"), [""; 0]);
-        assert_eq!(offers("ia64:", "gcc"), [""; 0]);
-    }
-
-    #[test]
-    fn the_first_archive_of_a_platform_wins() {
-        let found = parse_version_list(OsStr::new("a.tgz,b.tgz"), "x86_64", OsStr::new("gcc"));
-        assert_eq!(found.usable.len(), 1);
-        assert_eq!(found.repeated.len(), 1);
-        assert_eq!(found.repeated[0].archive, Path::new("b.tgz"));
-    }
-
-    #[test]
-    fn targets_select_by_icecreams_prefix_first_and_by_triple_then() {
-        assert_eq!(offers("a.tgz=foo-bar", "gcc"), [""; 0]);
-        assert_eq!(
-            offers("a.tgz=arm-eabi,b.tgz", "/opt/bin/arm-eabi-gcc"),
-            ["x86_64:a.tgz"]
-        );
-        assert_eq!(offers("a.tgz=arm-eabi,b.tgz", "gcc"), ["x86_64:b.tgz"]);
-        assert_eq!(offers("a.tgz=gcc,b.tgz", "gcc-12"), ["x86_64:a.tgz"]);
-        assert_eq!(offers("b.tgz,a.tgz=gcc", "gcc-12"), ["x86_64:a.tgz"]);
-        assert_eq!(offers("a.tgz=arm-eabi,b.tgz", "gcc-12"), ["x86_64:b.tgz"]);
-        let debian = "x86_64-linux-gnu-gcc-12";
-        assert_eq!(
-            offers("a.tgz=x86_64-linux-gnu,b.tgz", debian),
-            ["x86_64:a.tgz"]
-        );
-        assert_eq!(
-            offers("m:a.tgz=arm-eabi,n:c.tar=arm-eabi", "arm-eabi-g++"),
-            ["m:a.tgz", "n:c.tar"]
-        );
-        assert_eq!(offers("a.tgz=", "gcc"), ["x86_64:a.tgz"]);
-    }
-
-    #[test]
     fn archives_are_looked_at_before_use() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tc.tar.gz");
@@ -436,7 +342,12 @@ mod tests {
         assert_eq!(check_archive(&file).as_deref(), Ok("tc"));
         let link = folder.path().join("other.tgz");
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        assert_eq!(check_archive(&link).as_deref(), Ok("other"));
+        assert_eq!(check_archive(&link).as_deref(), Ok("tc"));
+        let stored = folder.path().join("9f2c");
+        std::fs::write(&stored, [0; 500]).unwrap();
+        let link = folder.path().join("linked.tar");
+        std::os::unix::fs::symlink(&stored, &link).unwrap();
+        assert_eq!(check_archive(&link).as_deref(), Ok("linked"));
         let odd = folder.path().join("tc.zip");
         std::fs::write(&odd, [0; 500]).unwrap();
         assert_eq!(check_archive(&odd), Err(ArchiveProblem::UnknownSuffix));
@@ -444,5 +355,32 @@ mod tests {
         std::fs::write(&blank, [0; 500]).unwrap();
         assert_eq!(check_archive(&blank), Err(ArchiveProblem::UnsafeName));
         assert_eq!(check_archive(folder.path()), Err(ArchiveProblem::NotAFile));
+    }
+
+    #[test]
+    fn t12_chosen_names_change_with_the_archive() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("arm.tar.gz");
+        let copy = folder.path().join("copy.tar.gz");
+        let mut content = vec![7; 20_000];
+        let mut offered = |change: Option<usize>| {
+            if let Some(at) = change {
+                content[at] += 1;
+            }
+            std::fs::write(&file, &content).unwrap();
+            std::fs::write(&copy, &content).unwrap();
+            let [name, same] = [&file, &copy].map(|file| offered_name(file, "arm").unwrap());
+            assert_eq!(name, same);
+            assert!(name.starts_with("arm-") && is_safe_name(&name), "{name}");
+            name
+        };
+        let first = offered(None);
+        assert_eq!(first, offered(None));
+        assert_ne!(first, offered(Some(0)));
+        assert_ne!(first, offered(Some(19_999)));
+        let content = format!("{CONTENT_PREFIX}{}", "0".repeat(40));
+        for name in ["0123456789abcdef0123456789abcdef", &content] {
+            assert_eq!(offered_name(&file, name).as_deref(), Ok(name));
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gelato_compiler::{LocalReason, RemotePlan};
 use gelato_toolchain::names;
+use gelato_toolchain::version_list::parse_version_list;
 
 use crate::behind;
 use crate::daemon::Daemon;
@@ -79,7 +80,22 @@ pub(crate) fn offers(
 
 /// The archives `ICECC_VERSION` names for this compiler.
 fn named(list: &OsStr, compiler: &Path, log: &Log) -> Result<Vec<Toolchain>, Failure> {
-    let offers = names::parse_version_list(list, &names::platform(), compiler.as_os_str());
+    let offers = parse_version_list(list, &names::platform(), compiler.as_os_str());
+    let mut skipped = Vec::new();
+    for entry in &offers.without_file {
+        skipped.push(format!("{entry} names no file"));
+    }
+    for (offer, target) in &offers.other_targets {
+        let archive = offer.archive.display();
+        let whose = match target.as_str() {
+            "" => "compilers without a target in their name".to_owned(),
+            target => format!("compilers for {target}"),
+        };
+        skipped.push(format!("{archive} is for {whose}"));
+    }
+    for reason in &skipped {
+        log.info(format_args!("ICECC_VERSION: {reason}"));
+    }
     for offer in &offers.repeated {
         log.error(format_args!(
             "there are two environments for platform {} - ignoring {}",
@@ -89,22 +105,34 @@ fn named(list: &OsStr, compiler: &Path, log: &Log) -> Result<Vec<Toolchain>, Fai
     }
     let mut usable = Vec::new();
     for offer in offers.usable {
-        match names::check_archive(&offer.archive) {
+        let name = names::check_archive(&offer.archive)
+            .and_then(|name| names::offered_name(&offer.archive, &name));
+        match name {
             Ok(name) => usable.push(Toolchain {
                 platform: offer.platform,
                 name,
                 archive: offer.archive,
             }),
-            Err(problem) => log.error(format_args!(
-                "ICECC_VERSION has to point to an existing file to be installed {} ({problem})",
-                offer.archive.display()
-            )),
+            Err(problem) => {
+                let archive = offer.archive.display();
+                log.error(format_args!(
+                    "ICECC_VERSION has to point to an existing file to be installed {archive} ({problem})"
+                ));
+                skipped.push(format!("{archive} {problem}"));
+            }
         }
     }
     if usable.is_empty() {
         return Err(Failure::here(
             LocalReason::NoMatchingToolchain,
-            "ICECC_VERSION names no usable toolchain for this compiler",
+            format!(
+                "ICECC_VERSION names no usable toolchain for this compiler: {}",
+                if skipped.is_empty() {
+                    "it is empty".to_owned()
+                } else {
+                    skipped.join("; ")
+                }
+            ),
         ));
     }
     Ok(usable)
