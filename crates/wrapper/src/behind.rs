@@ -170,8 +170,8 @@ impl Row<'_> {
 
     /// Has the program `front` itself show what it starts.
     fn ask_front(&self, front: &Path, words: &[OsString]) -> Result<Behind, LocalReason> {
-        if self.job.variables.wish != Wish::Distribute {
-            // Not worth the questions.
+        // Not worth the questions, or not the words this program will see: those of response files it would read itself.
+        if self.job.variables.wish != Wish::Distribute || words != self.job.words {
             return Err(LocalReason::CompilerScript);
         }
         let given = self.all(words).unwrap_or_else(|| words.to_vec());
@@ -239,12 +239,15 @@ fn read_script(program: &Path) -> std::io::Result<Option<Vec<u8>>> {
 /// The setting by which ccache may choose another compiler than the next one in `PATH`.
 fn cache_setting(variables: &Variables) -> Option<String> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-    for name in ["CCACHE_COMPILER", "CCACHE_PATH", "CCACHE_CONFIGPATH"] {
+    for name in ["CCACHE_COMPILER", "CCACHE_PATH"] {
         if set(name).is_some() {
             return Some(name.to_owned());
         }
     }
-    let mut files = vec![PathBuf::from("/etc/ccache.conf")];
+    let mut files = ["/etc/ccache.conf", "/usr/local/etc/ccache.conf"]
+        .map(PathBuf::from)
+        .to_vec();
+    files.extend(set("CCACHE_CONFIGPATH").map(PathBuf::from));
     files.extend(set("CCACHE_DIR").map(|folder| Path::new(&folder).join("ccache.conf")));
     if let Some(home) = &variables.home {
         let configuration = set("XDG_CONFIG_HOME").map(PathBuf::from);

@@ -65,6 +65,11 @@ fn count() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// A folder of this user alone, for what must not come from anybody else.
+pub(crate) fn folder(variables: &Variables) -> Option<PathBuf> {
+    Folder::of_this_user(variables).ok().map(|folder| folder.0)
+}
+
 /// A folder that belongs to this user and nobody else can write to.
 struct Folder(PathBuf);
 

@@ -15,6 +15,7 @@ use std::process::{self, Command, Stdio};
 
 use gelato_compiler::{Family, names};
 
+use crate::locks;
 use crate::nested::STARTED;
 use crate::search::Found;
 use crate::variables::{DEPTH, Variables};
@@ -133,9 +134,11 @@ pub(crate) fn key(compiler: &Path) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn cache_file(variables: &Variables, key: &[u8]) -> Option<PathBuf> {
-    let base = match &variables.cache_home {
-        Some(folder) => folder.clone(),
-        None => variables.home.as_ref()?.join(".cache"),
+    let base = match (&variables.cache_home, &variables.home) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(home)) if home.is_dir() => home.join(".cache"),
+        // Package builders have no home.
+        (None, _) => locks::folder(variables)?,
     };
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);

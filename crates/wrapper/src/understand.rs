@@ -79,7 +79,10 @@ pub(crate) fn understand(
     note(job, &decision, &words);
     let undecided = match &decision.verdict {
         Verdict::Remote(_) => true,
-        Verdict::Local(reason) => *reason == LocalReason::CompilerUnknown,
+        Verdict::Local(reason) => {
+            *reason == LocalReason::CompilerUnknown
+                || (probe::family_by_name(&found).is_none() && depends_on_family(*reason))
+        }
     };
     if !undecided {
         return verdict(job, decision, &words);
@@ -127,6 +130,27 @@ pub(crate) fn understand(
         });
     }
     Ok(plan)
+}
+
+/// Whether the other family might read the same words differently.
+fn depends_on_family(reason: LocalReason) -> bool {
+    !matches!(
+        reason,
+        LocalReason::PreprocessOnly
+            | LocalReason::DriverQuery
+            | LocalReason::NoCompileStep
+            | LocalReason::NoInput
+            | LocalReason::MultipleInputs
+            | LocalReason::StandardInput
+            | LocalReason::UnsupportedLanguage
+            | LocalReason::UnknownSuffix
+            | LocalReason::ConfigureProbe
+            | LocalReason::OutputIsStandardOutput
+            | LocalReason::OutputNotRegular
+            | LocalReason::MissingValue
+            | LocalReason::ResponseFile
+            | LocalReason::Environment
+    )
 }
 
 /// What the job is about, wherever it is done.

@@ -183,6 +183,43 @@ fn programs_in_front_of_compilers_are_looked_through() {
 }
 
 #[test]
+fn a_cc_that_is_clang_is_driven_as_clang() {
+    if !Path::new("/usr/bin/clang").exists() {
+        eprintln!("no clang on this machine, nothing checked");
+        return;
+    }
+    let fixture = Fixture::new();
+    fixture.file("good.c", GOOD);
+    for (name, clang) in [("cc", "clang"), ("gcc", "clang"), ("c++", "clang++")] {
+        fs::create_dir_all(fixture.path(name)).expect("a folder");
+        // A script in place of the copy that a system compiler is: the name says nothing.
+        fixture.script(
+            &format!("{name}/{name}"),
+            &format!("#!/bin/sh\nexec /usr/bin/{clang} \"$@\"\n"),
+        );
+        // An option that only Clang has tells nothing where the name does.
+        let option = if name == "gcc" {
+            "-Wall"
+        } else {
+            "-fcolor-diagnostics"
+        };
+        fs::copy(fixture.path("good.c"), fixture.path("good.cc")).expect("a copy");
+        let source = if clang == "clang" {
+            "good.c"
+        } else {
+            "good.cc"
+        };
+        let output = fixture
+            .command(ICECC)
+            .args([name, option, "-c", source])
+            .env("PATH", path(&[&fixture.path(name)]))
+            .output()
+            .expect("runs");
+        assert_would_travel(&fixture, &output, name);
+    }
+}
+
+#[test]
 fn circles_end_in_one_sentence() {
     let fixture = Fixture::new();
     fixture.file("good.c", GOOD);
@@ -295,6 +332,15 @@ fn one_question_is_enough() {
     assert_eq!(answers(), 1);
     assert!(fixture.icecc("gcc -O2 -c good.c").status.success());
     assert_eq!(answers(), 1);
+    // Package builders have no home.
+    let status = fixture
+        .command(ICECC)
+        .args(["gcc", "-c", "good.c"])
+        .env("HOME", "/nonexistent")
+        .status()
+        .expect("runs");
+    assert!(status.success());
+    assert!(fixture.root().join("run/gelato/gelato/compilers").is_dir());
     // What needs no answer asks no question.
     assert!(fixture.icecc("clang --version").status.success());
     assert_eq!(answers(), 1);
