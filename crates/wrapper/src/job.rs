@@ -261,10 +261,10 @@ fn refused(job: &mut Job<'_>, reason: LocalReason, detail: Option<&str>) -> Opti
     let name = job.name().display();
     let explanation = reason.explanation().trim();
     let detail = detail.map_or_else(String::new, |text| format!(": {text}"));
-    job.log.error(format_args!(
+    job.log.verdict(format_args!(
         "{name} must be compiled by another machine and cannot be: {explanation} ({reason}{detail})"
     ));
-    job.log.error(format_args!(
+    job.log.verdict(format_args!(
         "{} Or have it compiled here with GELATO_POLICY=prefer; the policy require comes from {}.",
         reason.advice().trim(),
         variables.policy_origin

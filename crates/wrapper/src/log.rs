@@ -63,6 +63,14 @@ impl Log {
         self.write(Level::Error, text);
     }
 
+    /// An error in place of what the compiler would have said: on standard error in any case.
+    pub(crate) fn verdict(&self, text: fmt::Arguments<'_>) {
+        self.error(text);
+        if let Sink::File(_) = self.sink {
+            eprintln!("icecc: {text}");
+        }
+    }
+
     pub(crate) fn warning(&self, text: fmt::Arguments<'_>) {
         self.write(Level::Warning, text);
     }

@@ -122,6 +122,9 @@ pub(crate) fn check(program: Program, settings: &Settings<'_>) -> Result<(), ()>
             result = Err(());
         }
     }
+    if result.is_err() {
+        eprintln!("not started: correct this, or set GELATO_CONFIG to nothing to do without files");
+    }
     result
 }
 

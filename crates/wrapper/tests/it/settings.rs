@@ -56,6 +56,9 @@ fn required_jobs_fail_with_their_reason() {
         }
         assert!(!fixture.path("good.o").exists());
     }
+    // It stands for the compiler's own words, which a log file does not swallow either.
+    let log = [("ICECC_LOGFILE", "log")];
+    assert!(said(&with(&fixture, &log, "gcc -c good.c")).contains("no-daemon"));
     let output = with(&fixture, &[], "gcc -c good.c -fstack-usage -o good.o");
     let (place, reason, code) = fixture.last();
     assert_eq!((place.as_str(), code.as_str()), ("refused", "120"));
