@@ -29,6 +29,8 @@ struct Guard {
     line: u64,
     /// First column on its line that is no space.
     indent: usize,
+    /// Nothing stands before it on its line.
+    first: bool,
     /// Its condition is complete.
     closed: bool,
     /// Its body is a block.
@@ -277,6 +279,7 @@ impl Layout {
                     kind: token,
                     line: self.line,
                     indent: self.indent,
+                    first: first_on_line,
                     closed: matches!(token, Token::Else | Token::Do),
                     braced: token == Token::Do,
                     empty: false,
@@ -299,6 +302,7 @@ impl Layout {
                     kind: Token::Name,
                     line: self.line,
                     indent: self.indent,
+                    first: first_on_line,
                     closed: true,
                     braced: false,
                     empty: false,
@@ -428,7 +432,7 @@ impl Layout {
         }
         for guard in ended.iter().filter(|guard| !guard.braced) {
             let indented = first_on_line && self.indent > guard.indent;
-            let follows = !first_on_line && self.line == self.ended_line;
+            let follows = guard.first && !first_on_line && self.line == self.ended_line;
             let block = guard.empty && token == Token::OpenBrace;
             let same_line_body = guard.line == self.ended_line;
             self.suspicious |= if self.only_empty_bodies {
@@ -489,6 +493,8 @@ mod tests {
             "#define F(x) if (x) \\\n  a(); \\\n  b();\n",
             "# 1 \"/usr/include/a.h\" 1 3 4\n  if (x)\n    a();\n    b();\n# 2 \"x.c\" 2\n",
             "  int n = 1'000'000; if (x) {}\n",
+            "  case 0: if (x) a(); break;\n",
+            "  if (x) {\n  } else a(); b();\n",
             "  switch (x) {\n  case 1: a();\n    break;\n  default:\n    b();\n  }\n",
             "  if (x)\n    for (;;) {\n      a();\n    }\n  b();\n",
             "struct s {\n  int a;\n};\nclass c : d {\n public:\n  c() : e(1) {}\n  int f;\n};\n",

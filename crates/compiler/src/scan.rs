@@ -128,6 +128,10 @@ impl Scanner {
     /// A scanner for the source file of `plan` itself, before it is preprocessed.
     pub fn first_look(plan: &RemotePlan) -> Scanner {
         let mut scanner = Scanner::for_plan(plan);
+        if plan.preprocessing == Preprocessing::Merge {
+            // What is skipped would only confuse, and merged text looks the same.
+            scanner.layout = None;
+        }
         if scanner.pragmas == Pragmas::DependOnVersion {
             scanner.pragmas = Pragmas::Harmless;
         }
@@ -318,10 +322,19 @@ impl Scanner {
                 let end = position + half.needle().len();
                 let before = text.get(..position).unwrap_or_default();
                 let after = text.get(end..).unwrap_or_default();
+                // A half alone counts where it may be an operand of `##`, or an argument that becomes one.
                 if half.needle().starts_with(b"__") {
-                    after.starts_with(b"__") || !after.first().is_some_and(in_name)
+                    after.starts_with(b"__")
+                        || matches!(
+                            after.trim_ascii_start().first(),
+                            None | Some(b',' | b')' | b'#' | b'/' | b'\\')
+                        )
                 } else {
-                    before.ends_with(b"__") || !before.last().is_some_and(in_name)
+                    before.ends_with(b"__")
+                        || matches!(
+                            before.trim_ascii_end().last(),
+                            None | Some(b',' | b'(' | b'#' | b'/' | b'\n')
+                        )
                 }
             })
         })
@@ -519,7 +532,13 @@ mod tests {
         ] {
             assert_eq!(merged(Family::Gcc, text), Finding::Contextual, "{text}");
         }
-        for text in ["#define X a \\\n b", "UPDATE__ __TIME_T", "DATE TIME"] {
+        for text in [
+            "#define X a \\\n b",
+            "UPDATE__ __TIME_T",
+            "DATE TIME",
+            "/* Defines __TIME*_T_TYPE macros.  */",
+            "int __DATE; x = DATE__;",
+        ] {
             assert_eq!(merged(Family::Gcc, text), Finding::Plain, "{text}");
         }
     }
