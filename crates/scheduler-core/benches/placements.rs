@@ -103,6 +103,7 @@ impl Cluster {
             preferred_host: Text::default(),
             minimal_version: 21,
             features: 0,
+            source_bytes: 0,
             niceness: 0,
             client_count: 4,
         };

@@ -3,8 +3,11 @@
 /// How a worker is chosen among those that could take a job now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
-    /// Earliest expected finish.
+    /// Ours: the earliest expected finish of each job by what is known of its file, its worker and the memory there, with
+    /// fair shares between submitters.
     #[default]
+    Finish,
+    /// The worker that would soonest finish a job of mean size, by Icecream's measure of speed.
     Fastest,
     /// The one that has waited longest for a job.
     RoundRobin,
@@ -18,7 +21,8 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All there are.
-    pub const ALL: [Algorithm; 5] = [
+    pub const ALL: [Algorithm; 6] = [
+        Algorithm::Finish,
         Algorithm::Fastest,
         Algorithm::RoundRobin,
         Algorithm::LeastBusy,
@@ -29,6 +33,7 @@ impl Algorithm {
     /// As log lines spell it.
     pub fn name(self) -> &'static str {
         match self {
+            Algorithm::Finish => "FINISH",
             Algorithm::Fastest => "FASTEST",
             Algorithm::RoundRobin => "ROUND_ROBIN",
             Algorithm::LeastBusy => "LEAST_BUSY",
@@ -55,14 +60,19 @@ pub struct Config {
     pub seed: u64,
     /// See [`Algorithm`].
     pub algorithm: Algorithm,
-    /// `Fastest` only: in so many of 100 decisions the worker that has waited longest gets the job, so that a machine
-    /// that was slow once is measured again.
+    /// `Fastest` and `Finish` only: in so many of 100 decisions the worker that has waited longest gets the job (with
+    /// `Finish` only if that is ten minutes ago and costs little), so that a machine that was slow once is measured again.
     pub exploration_percent: u32,
-    /// `Fastest` only: a submitter with nothing else in flight keeps its job if its own speed is at least this share of
+    /// `Fastest` and `Finish` only: a submitter with nothing else in flight keeps its job if its own speed is at least this share of
     /// the best remote one, transfer included (Icecream's manual promises 70). 0 switches the rule off.
     pub own_machine_percent: u32,
-    /// What sending and unpacking a missing toolchain is taken to cost, in milliseconds.
+    /// What sending and unpacking a missing toolchain is taken to cost, in milliseconds, where it has not been measured.
     pub transfer_cost_ms: u32,
+    /// `Finish` only: a job of at most so many milliseconds (on a worker of mean speed) stays where it was submitted while
+    /// a slot is free there.
+    pub small_job_ms: u32,
+    /// `Finish` only: about so many files are remembered.
+    pub history_kept: usize,
     /// How many decisions are remembered for explanation.
     pub decisions_kept: usize,
 }
@@ -71,10 +81,12 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             seed: 0,
-            algorithm: Algorithm::Fastest,
+            algorithm: Algorithm::Finish,
             exploration_percent: 5,
             own_machine_percent: 70,
             transfer_cost_ms: 3000,
+            small_job_ms: 150,
+            history_kept: 65_536,
             decisions_kept: 256,
         }
     }
@@ -125,6 +137,8 @@ pub mod limits {
     pub const OFFERED: usize = 64;
     /// Pairs one submitter may blacklist.
     pub const BLACKLIST: usize = 1024;
+    /// Workers whose speed is remembered across restarts.
+    pub const PAST_WORKERS: usize = 20_000;
     /// Slots of one node; a higher number counts as this.
     pub const SLOTS: u32 = 10_000;
 }

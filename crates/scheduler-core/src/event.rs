@@ -194,6 +194,8 @@ pub struct Request {
     pub minimal_version: u32,
     /// Feature bits the worker must have.
     pub features: u32,
+    /// Bytes of source, if the submitter knows; else 0.
+    pub source_bytes: u32,
     /// 0 first, at most 20.
     pub niceness: u32,
     /// The sender's client connections; 0 if unknown.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::history::Forecast;
 use crate::ids::{JobId, NodeId, Time};
 
 /// Candidates recorded per decision.
@@ -26,6 +27,10 @@ pub struct Decision {
     pub eligible: usize,
     /// Out of how many nodes.
     pub nodes: usize,
+    /// What the job was expected to take, if the policy asks.
+    pub forecast: Option<Forecast>,
+    /// Milliseconds from the request to the decision.
+    pub waited_ms: u64,
 }
 
 /// The ground of a decision.
@@ -45,6 +50,10 @@ pub enum Why {
     EarliestFinish,
     /// The submitter has nothing else to do and is fast enough.
     OwnMachine,
+    /// It is too small to travel, and the submitter has a free slot.
+    SmallJob,
+    /// All are busy and there is much to do: it will be the next there.
+    SentAhead,
     /// It has waited longest.
     RoundRobin,
     /// It has the lowest share of its slots in use.
@@ -69,6 +78,8 @@ impl std::fmt::Display for Why {
             Why::Exploration => "it has waited long, its speed is measured again",
             Why::EarliestFinish => "earliest expected finish",
             Why::OwnMachine => "the submitter is idle and fast enough",
+            Why::SmallJob => "too small to travel, the submitter has a free slot",
+            Why::SentAhead => "all are busy, it is the next there",
             Why::RoundRobin => "it has waited longest",
             Why::LeastBusy => "lowest share of slots in use",
             Why::Random => "drawn by lot",
@@ -88,8 +99,12 @@ pub struct Candidate {
     pub free: bool,
     /// It has the toolchain.
     pub installed: bool,
-    /// Expected time to the end, in milliseconds, for a job of mean size; 0 if nothing is known.
+    /// Expected time to the end, in milliseconds; 0 if nothing is known.
     pub expected_ms: f32,
+    /// Of that, milliseconds until a slot is free.
+    pub wait_ms: f32,
+    /// Of that, milliseconds until the job and a missing toolchain are there; this and the wait pass together.
+    pub send_ms: f32,
 }
 
 /// The last decisions.

@@ -7,6 +7,8 @@
 //!
 //! What makes a node better than another is [`crate::place`]'s business: here it is a number.
 
+use std::collections::BTreeMap;
+
 use crate::eligible::runs_on;
 use crate::ids::{NodeId, Text};
 use crate::job::Needs;
@@ -89,6 +91,7 @@ pub(crate) struct Seat {
     kind: usize,
     position: usize,
     held: Vec<Held>,
+    capacity: u32,
     pub(crate) standing: Standing,
 }
 
@@ -117,6 +120,8 @@ struct Kind {
     version: u32,
     features: u32,
     members: usize,
+    /// Memory of the members, in MiB, and how many have so much.
+    capacities: BTreeMap<u32, usize>,
     all: Set,
     toolchains: Vec<Toolchain>,
 }
@@ -165,6 +170,7 @@ impl Index {
                     version: node.own_version,
                     features: node.features,
                     members: 0,
+                    capacities: BTreeMap::new(),
                     all: Set::default(),
                     toolchains: Vec::new(),
                 });
@@ -184,10 +190,12 @@ impl Index {
             return;
         };
         kind.members += 1;
+        *kind.capacities.entry(u32::MAX).or_default() += 1;
         node.seat = Some(Seat {
             kind: at,
             position: kind.all.join(node.id),
             held: Vec::new(),
+            capacity: u32::MAX,
             standing: Standing::Closed,
         });
         self.toolchains_changed(node);
@@ -209,6 +217,7 @@ impl Index {
                     toolchain.set.part(held.position);
                 }
             }
+            kind.uncount(seat.capacity);
             kind.members -= 1;
             if kind.members == 0 {
                 *slot = None;
@@ -266,6 +275,23 @@ impl Index {
             }
             None => false,
         });
+    }
+
+    /// The node has so much memory for jobs, in MiB.
+    pub(crate) fn set_capacity(&mut self, node: &mut Node, capacity: u32) {
+        let Some(seat) = &mut node.seat else { return };
+        if let Some(Some(kind)) = self.kinds.get_mut(seat.kind) {
+            kind.uncount(seat.capacity);
+            *kind.capacities.entry(capacity).or_default() += 1;
+            seat.capacity = capacity;
+        }
+    }
+
+    /// The memory of the node of this part that has most.
+    pub(crate) fn largest(&self, part: Part) -> u32 {
+        let kind = self.kinds.get(part.0).and_then(Option::as_ref);
+        kind.and_then(|kind| kind.capacities.last_key_value())
+            .map_or(0, |(capacity, _)| *capacity)
     }
 
     /// The kinds on which a job could run.
@@ -416,6 +442,15 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Kind {
+    fn uncount(&mut self, capacity: u32) {
+        if let Some(count) = self.capacities.get_mut(&capacity) {
+            *count -= 1;
+            if *count == 0 {
+                self.capacities.remove(&capacity);
+            }
+        }
+    }
+
     fn set(&self, toolchain: Option<(&Text, &Text)>) -> Option<&Set> {
         let Some((name, target)) = toolchain else {
             return Some(&self.all);

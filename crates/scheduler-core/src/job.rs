@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::history::{Forecast, Kind};
 use crate::ids::{ClientId, Environment, JobId, NodeId, Text, Time};
 
 /// A live job.
@@ -20,6 +21,21 @@ pub struct Job {
     pub(crate) arrival: u64,
     /// Memory it is expected to take, as a step of [`crate::admission`].
     pub(crate) memory: u8,
+    pub(crate) kind: Kind,
+    pub(crate) forecast: Forecast,
+    pub(crate) placed_at: Time,
+    /// When its worker said that it began, on our clock.
+    pub(crate) begun_at: Option<Time>,
+    /// Milliseconds it should run where it was placed.
+    pub(crate) expected_ms: f32,
+    /// Its worker had a free slot and the toolchain.
+    pub(crate) straight: bool,
+    /// More than half of its worker's slots were taken.
+    pub(crate) crowded: bool,
+    /// Lower comes first within a lane.
+    pub(crate) urgency: i64,
+    /// Since when, and for whom, it waits although somebody slower is free.
+    pub(crate) held: Option<(Time, NodeId)>,
     /// All jobs of the same request, if there are several: they must use one toolchain.
     pub(crate) siblings: Option<Arc<[JobId]>>,
     pub(crate) requested_at: Time,
@@ -78,6 +94,16 @@ impl Job {
     /// When it was asked for.
     pub fn requested_at(&self) -> Time {
         self.requested_at
+    }
+
+    /// The busy worker it waits for, because it would be done there before it was done by anyone who is free.
+    pub fn held_for(&self) -> Option<NodeId> {
+        self.held.map(|(_, node)| node)
+    }
+
+    /// What it is expected to take.
+    pub fn forecast(&self) -> Forecast {
+        self.forecast
     }
 
     /// Where it has been placed, if it has.

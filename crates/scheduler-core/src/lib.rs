@@ -5,21 +5,24 @@
 //! actions, a recorded run can be replayed, and the simulator, the tests and the scheduler itself all use the same code.
 //!
 //! The vocabulary is in `ids`, `event` and `action`; what is known lies in `node` and `job`; `queue` says whose turn it is,
-//! `index` who has room, `eligible` who may take a job, `place` who should, `estimate` how fast everybody is, `explain` why
-//! it went that way. The files below `core` apply the events.
+//! `index` who has room, `eligible` who may take a job, `place` who should, `estimate` and `pace` how fast everybody
+//! is, `history` what jobs take, `admission` how much is too much, `explain` why it went that way. The files below `core` apply the events.
 
 mod action;
+mod admission;
 mod config;
 mod core;
 mod eligible;
 mod estimate;
 mod event;
 mod explain;
+mod history;
 mod hosts;
 mod ids;
 mod index;
 mod job;
 mod node;
+mod pace;
 mod place;
 mod queue;
 mod rng;
@@ -27,10 +30,11 @@ mod table;
 
 pub use crate::action::{Action, Answer, Audience, Dropped, MonitorEvent, NodeStats, Note};
 pub use crate::config::{Algorithm, Config, limits};
-pub use crate::core::Core;
+pub use crate::core::{Core, Past, PastWorker};
 pub use crate::eligible::Obstacle;
 pub use crate::event::{DoneJob, Event, JobResult, Login, Readings, Request};
 pub use crate::explain::{Candidate, Decision, Why};
+pub use crate::history::{Basis, Forecast, PastFile};
 pub use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text, Time};
 pub use crate::job::{Job, State};
 pub use crate::node::Node;

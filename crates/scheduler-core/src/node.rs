@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::action::NodeStats;
+use crate::admission::Memory;
 use crate::config::{LOAD_FULL, limits};
 use crate::estimate::{Requested, Statistics, shown_speed};
 use crate::event::{Login, Readings};
 use crate::ids::{ClientId, Environment, JobId, NodeId, Text, Time};
 use crate::index::{Seat, Standing};
+use crate::pace::Pace;
+
+/// What sending a job is taken to cost until it has been measured, in milliseconds.
+const UNKNOWN_SEND_MS: f32 = 50.0;
 
 /// A logged-in daemon.
 #[derive(Debug, Clone)]
@@ -54,6 +59,20 @@ pub struct Node {
     pub(crate) last_heard: Time,
     /// By kind, see the timers.
     pub(crate) alarms: [Option<Time>; 4],
+    /// How fast it is, as we have seen.
+    pub(crate) pace: Pace,
+    /// Milliseconds from placing a job to its begin, where nothing was in the way.
+    pub(crate) send_ms: f32,
+    /// Milliseconds that sending and unpacking a toolchain takes.
+    pub(crate) install_ms: f32,
+    pub(crate) memory: Memory,
+    pub(crate) last_placed_at: Time,
+    /// Its jobs that are on other machines.
+    pub(crate) away: u64,
+    /// Its jobs that ended since it last asked for one: many at the end of a build.
+    pub(crate) ended_since_asked: u32,
+    /// Its part of what all workers do.
+    pub(crate) contributes: f64,
     /// Where it stands in the index of nodes with room.
     pub(crate) seat: Option<Seat>,
 }
@@ -165,6 +184,14 @@ impl Node {
             draining: false,
             last_heard: now,
             alarms: [None; 4],
+            pace: Pace::new(1.0),
+            send_ms: UNKNOWN_SEND_MS,
+            install_ms: 0.0,
+            memory: Memory::default(),
+            last_placed_at: now,
+            away: 0,
+            ended_since_asked: 0,
+            contributes: 0.0,
             seat: None,
         }
     }
@@ -247,6 +274,37 @@ impl Node {
         slots > 0
             && (self.has_free_slot()
                 || (self.occupied() < slots + preload && self.local_load() < slots))
+    }
+
+    /// With one more job, more than half of its slots are in use.
+    pub(crate) fn crowded_with_one_more(&self) -> bool {
+        (self.occupied() + 1) * 2 > u64::from(self.slots)
+    }
+
+    /// It will most likely ask for another job when one ends.
+    pub(crate) fn keeps_asking(&self) -> bool {
+        self.ended_since_asked < 4
+    }
+
+    /// How much of the machine its owner leaves to jobs, 0 to 1.
+    pub(crate) fn share_of_machine(&self) -> f32 {
+        LOAD_FULL.saturating_sub(self.load).max(50) as f32 / LOAD_FULL as f32
+    }
+
+    /// How much of the machine is left for its own jobs by the clients that prepare others: each takes a core for a while.
+    pub(crate) fn share_left_by_clients(&self) -> f32 {
+        let clients = match self.client_count {
+            0 => self.submitted.len() as u64,
+            counted => u64::from(counted),
+        };
+        let slots = u64::from(self.slots.max(1));
+        if clients > slots {
+            0.5
+        } else if clients * 2 > slots {
+            0.8
+        } else {
+            1.0
+        }
     }
 
     /// Others may find it in the index now.

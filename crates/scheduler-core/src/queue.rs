@@ -19,10 +19,6 @@ pub(crate) enum Discipline {
     #[default]
     Turns,
     /// Who has the least work under way comes first; four steps of niceness halve a share.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the policy that shares by work")
-    )]
     Shares,
 }
 
@@ -72,8 +68,10 @@ struct Waiting {
 
 #[derive(Debug, Clone, Default)]
 struct Lane {
-    /// By arrival.
-    jobs: BTreeMap<u64, JobId>,
+    /// By urgency, then by arrival.
+    jobs: BTreeMap<(i64, u64), JobId>,
+    /// By expected work, for [`Discipline::Shares`].
+    by_work: BTreeSet<(u64, u64, JobId)>,
     /// The last pass in which the head could not be placed.
     failed_in_pass: u64,
     /// The state of the cluster for which it is known that somebody could take these jobs some day.
@@ -111,10 +109,6 @@ impl Queue {
     }
 
     /// How many jobs wait.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the policy that shares by work")
-    )]
     pub(crate) fn len(&self) -> usize {
         self.jobs
     }
@@ -144,8 +138,11 @@ impl Queue {
         let needs = Arc::clone(&class.needs);
         let waiting = self.classes.entry(class).or_default();
         let lane = waiting.lanes.entry(turn).or_default();
-        if lane.jobs.insert(job.arrival, job.id).is_none() {
+        if lane.jobs.insert(place_of(job), job.id).is_none() {
             self.jobs += 1;
+        }
+        if self.discipline == Discipline::Shares {
+            lane.by_work.insert(work_of(job));
         }
         needs
     }
@@ -163,9 +160,10 @@ impl Queue {
         let Some(lane) = waiting.lanes.get_mut(&group.turn) else {
             return;
         };
-        if lane.jobs.remove(&job.arrival).is_some() {
+        if lane.jobs.remove(&place_of(job)).is_some() {
             self.jobs -= 1;
         }
+        lane.by_work.remove(&work_of(job));
         if lane.jobs.is_empty() {
             waiting.lanes.remove(&group.turn);
             group.classes.remove(&class);
@@ -185,10 +183,6 @@ impl Queue {
     }
 
     /// The submitter has so many jobs on the machines of others now.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the policy that shares by work")
-    )]
     pub(crate) fn set_running(&mut self, submitter: NodeId, jobs: u64) {
         if self.discipline == Discipline::Turns {
             return;
@@ -243,6 +237,29 @@ impl Queue {
         first(heads)
     }
 
+    /// The waiting job of the same submitter, niceness and needs that is expected to take least, if it is another.
+    pub(crate) fn shortest(&self, than: &Job) -> Option<Head> {
+        let group = self.groups.get(&(than.submitter, than.niceness))?;
+        let all = Class {
+            needs: Arc::clone(&than.needs),
+            memory: u8::MIN,
+        };
+        let same = group.classes.range(all..);
+        let same = same.take_while(|class| class.needs == than.needs);
+        let (job, class, lane) = same
+            .filter_map(|class| {
+                let lane = self.classes.get(class)?.lanes.get(&group.turn)?;
+                Some((lane.by_work.first()?, class, lane))
+            })
+            .min_by_key(|(job, ..)| **job)?;
+        (job.2 != than.id).then(|| Head {
+            turn: group.turn,
+            class: class.clone(),
+            job: job.2,
+            hopeful_at: lane.hopeful_at,
+        })
+    }
+
     /// Notes that the lane cannot be served in this pass, but that there is hope in this state of the cluster.
     pub(crate) fn wait(&mut self, head: &Head, pass: u64, reach: Reach, hopeful_at: u64) {
         let Some(waiting) = self.classes.get_mut(&head.class) else {
@@ -259,9 +276,15 @@ impl Queue {
 
     /// How many different needs the waiting jobs of a submitter have.
     pub(crate) fn lanes_of(&self, submitter: NodeId) -> usize {
-        self.groups
-            .range((submitter, u8::MIN)..=(submitter, u8::MAX))
-            .map(|(_, group)| group.classes.len())
+        let groups = self
+            .groups
+            .range((submitter, u8::MIN)..=(submitter, u8::MAX));
+        groups
+            .map(|(_, group)| {
+                let classes = || group.classes.iter();
+                let steps = classes().zip(classes().skip(1));
+                group.classes.len() - steps.filter(|(a, b)| a.needs == b.needs).count()
+            })
             .sum()
     }
 
@@ -321,6 +344,14 @@ const NICENESS_WEIGHT: [u64; 21] = [
     1722, 2048,
 ];
 
+fn place_of(job: &Job) -> (i64, u64) {
+    (job.urgency, job.arrival)
+}
+
+fn work_of(job: &Job) -> (u64, u64, JobId) {
+    (job.forecast.work_ms as u64, job.arrival, job.id)
+}
+
 fn class_of(job: &Job) -> Class {
     Class {
         needs: Arc::clone(&job.needs),
@@ -331,10 +362,10 @@ fn class_of(job: &Job) -> Class {
 fn first<'a>(heads: impl Iterator<Item = (&'a Class, Turn, &'a Lane)>) -> Option<Head> {
     heads
         .filter_map(|(class, turn, lane)| {
-            let (arrival, job) = lane.jobs.first_key_value()?;
-            Some((turn, arrival, class, *job, lane.hopeful_at))
+            let (place, job) = lane.jobs.first_key_value()?;
+            Some((turn, place, class, *job, lane.hopeful_at))
         })
-        .min_by_key(|(turn, arrival, ..)| (*turn, **arrival))
+        .min_by_key(|(turn, place, ..)| (*turn, **place))
         .map(|(turn, _, class, job, hopeful_at)| Head {
             turn,
             class: class.clone(),
@@ -368,6 +399,15 @@ mod tests {
             niceness,
             arrival: u64::from(id),
             memory: 0,
+            kind: crate::history::Kind::default(),
+            forecast: crate::history::Forecast::default(),
+            placed_at: Time(0),
+            begun_at: None,
+            expected_ms: 0.0,
+            straight: false,
+            crowded: false,
+            held: None,
+            urgency: 0,
             siblings: None,
             requested_at: Time(0),
         }

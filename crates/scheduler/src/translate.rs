@@ -268,6 +268,8 @@ fn request_of(request: msg::GetCs) -> core::Request {
         count: request.count,
         target: text(&request.target),
         arg_flags: request.arg_flags,
+        // The protocol does not tell.
+        source_bytes: 0,
         client: ClientId(request.client_id),
         preferred_host: text(&request.preferred_host),
         minimal_version: stated.max(least),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::action::{Action, Answer, Note};
-use crate::config::NO_CS_VERSION;
+use crate::config::{Algorithm, NO_CS_VERSION};
 use crate::core::Core;
 use crate::eligible::Question;
 use crate::explain::{Candidate, Decision, Why};
 use crate::ids::{Environment, JobId, NodeId, Text, Time};
 use crate::job::{Needs, State};
 use crate::node::Installing;
-use crate::place::{self, Context};
+use crate::place::finish::Outlook;
+use crate::place::{self, Context, Outcome};
 use crate::queue::{Head, Reach};
 
 /// What is to become of a queued job.
@@ -23,6 +24,11 @@ enum Verdict {
         /// Who else waits for the same reason.
         reach: Reach,
     },
+    /// Somebody could take it now, but it is better off waiting for this one.
+    Hold {
+        until: Time,
+        better: NodeId,
+    },
 }
 
 struct Placement {
@@ -32,6 +38,7 @@ struct Placement {
     installed: bool,
     why: Why,
     candidates: Vec<Candidate>,
+    for_short: bool,
     eligible: usize,
 }
 
@@ -68,7 +75,20 @@ impl Core {
 
     fn attempt(&mut self, head: &Head, only_lane: bool, now: Time, out: &mut Vec<Action>) {
         self.index.prepare(&head.class.needs, &mut self.nodes);
-        let reach = match self.decide(head, now) {
+        let verdict = self.decide(head, now);
+        let too_long = match &verdict {
+            Some(Verdict::Place(placement)) => placement.for_short && !self.is_overdue(head, now),
+            Some(Verdict::Hold { .. }) => true,
+            _ => false,
+        };
+        if too_long
+            && let Some(job) = self.jobs.get(&head.job)
+            && let Some(short) = self.queue.shortest(job)
+            && let Some(Verdict::Place(placement)) = self.decide(&short, now)
+        {
+            return self.place(short.job, placement, now, out);
+        }
+        let reach = match verdict {
             Some(Verdict::Place(placement)) => return self.place(head.job, placement, now, out),
             Some(Verdict::Wait { known, reach }) => {
                 if !known {
@@ -76,10 +96,25 @@ impl Core {
                 }
                 reach
             }
+            Some(Verdict::Hold { until, better }) => {
+                if let Some(job) = self.jobs.get_mut(&head.job) {
+                    let since = job.held.map_or(now, |(since, _)| since);
+                    job.held = Some((since, better));
+                }
+                self.retry_at = self.retry_at.into_iter().chain([until]).min();
+                Reach::Lane
+            }
             None => Reach::Lane,
         };
         let reach = if only_lane { Reach::Lane } else { reach };
         self.queue.wait(head, self.pass, reach, self.generation);
+    }
+
+    /// A job that has waited for longer than it takes gets the next worker, fast or slow.
+    fn is_overdue(&self, head: &Head, now: Time) -> bool {
+        self.jobs.get(&head.job).is_some_and(|job| {
+            now.0.saturating_sub(job.requested_at.0) as f32 > 2.0 * job.forecast.work_ms
+        })
     }
 
     fn decide(&mut self, head: &Head, now: Time) -> Option<Verdict> {
@@ -98,6 +133,7 @@ impl Core {
                 installed: true,
                 why,
                 candidates: Vec::new(),
+                for_short: false,
                 eligible: 0,
             })
         };
@@ -116,17 +152,34 @@ impl Core {
             nodes: &self.nodes,
             preferred: &preferred,
         };
-        if let Some(choice) = place::choose(&context, &mut self.random) {
-            return Some(Verdict::Place(Placement {
-                worker: choice.chosen.node.id,
-                environment: Some(choice.chosen.usable.environment.clone()),
-                installed: choice.chosen.usable.installed,
-                why: choice.why,
-                candidates: choice.candidates,
-                eligible: choice.eligible,
-            }));
+        let outlook = Outlook {
+            jobs: &self.jobs,
+            backlog: self.backlog,
+            forecast: job.forecast,
+            language: job.kind.language(),
+            memory: job.forecast.memory,
+            held_since: job.held.map(|(since, _)| since),
+            others_waiting: self.queue.len().saturating_sub(1),
+        };
+        match place::choose(&context, &outlook, &mut self.random) {
+            Outcome::Take(choice) => {
+                return Some(Verdict::Place(Placement {
+                    worker: choice.chosen.node.id,
+                    environment: Some(choice.chosen.usable.environment.clone()),
+                    installed: choice.chosen.usable.installed,
+                    why: choice.why,
+                    candidates: choice.candidates,
+                    for_short: choice.for_short,
+                    eligible: choice.eligible,
+                }));
+            }
+            Outcome::Hold { until, better } => return Some(Verdict::Hold { until, better }),
+            Outcome::Nobody { again } => {
+                self.retry_at = self.retry_at.into_iter().chain(again).min();
+            }
         }
         if needs.preferred_host.is_empty()
+            && (submitter.jobs.is_empty() || submitter.memory.left() >= outlook.memory)
             && let Ok(usable) = question.own_machine()
         {
             return Some(on_submitter(Some(usable.environment), Why::OwnSlot));
@@ -164,11 +217,26 @@ impl Core {
             worker: placement.worker,
         };
         let (client, submitter, siblings) = (job.client, job.submitter, job.siblings.clone());
+        let work = f64::from(job.forecast.work_ms);
+        self.backlog.waiting -= work;
+        self.backlog.placed += work;
+        let waited_ms = now.0.saturating_sub(job.requested_at.0);
+        let forecast = (self.config.algorithm == Algorithm::Finish).then_some(job.forecast);
         self.placements += 1;
         let installs = !placement.installed && placement.worker != submitter;
         let Some(worker) = self.nodes.get_mut(&placement.worker) else {
             return;
         };
+        let own = worker.id == submitter;
+        job.placed_at = now;
+        job.held = None;
+        job.straight = placement.installed && worker.has_free_slot();
+        job.crowded = worker.crowded_with_one_more();
+        let speed = worker.pace.speed(job.kind.language(), job.crowded);
+        let share = if own { 1.0 } else { worker.share_of_machine() };
+        job.expected_ms = job.forecast.work_ms / (speed * share).max(0.01);
+        worker.memory.promise(job.forecast.memory);
+        worker.last_placed_at = now;
         worker.jobs.insert(id);
         worker.last_placement = self.placements;
         worker.placements += 1;
@@ -199,6 +267,9 @@ impl Core {
             );
         }
         self.refresh(placement.worker);
+        if !own {
+            self.count_away(submitter, true);
+        }
         if let Some(siblings) = siblings {
             self.narrow(&siblings, &platform);
         }
@@ -211,6 +282,8 @@ impl Core {
             candidates: placement.candidates,
             eligible: placement.eligible,
             nodes: self.nodes.len(),
+            forecast,
+            waited_ms,
         });
     }
 

@@ -3,14 +3,25 @@
 use std::sync::Arc;
 
 use crate::action::{Action, Dropped, MonitorEvent, Note};
-use crate::config::{NICENESS_MAX, limits};
+use crate::admission;
+use crate::config::{Algorithm, NICENESS_MAX, limits};
 use crate::core::Core;
 use crate::core::membership::{acceptable_environments, tell_all, within};
 use crate::estimate::{countable, shown_speed};
 use crate::event::{DoneJob, JobResult, Request};
+use crate::history::{Basis, Forecast, Kind};
 use crate::ids::{ClientId, JobId, NodeId, Text, Time};
 use crate::job::{Job, Needs, State, short_name};
 use crate::node::LocalJob;
+
+/// Long jobs come first, so that none is left over at the end, but no job waits behind one that was asked for much later.
+fn urgency(now: Time, forecast: Forecast) -> i64 {
+    const AHEAD: f32 = 4.0;
+    i64::try_from(now.0).unwrap_or(i64::MAX) - (forecast.work_ms * AHEAD) as i64
+}
+
+/// Longer times between placing and begin say nothing about sending.
+const LONGEST_SEND_MS: f32 = 10_000.0;
 
 impl Core {
     pub(super) fn request(
@@ -31,12 +42,20 @@ impl Core {
             return;
         }
         node.client_count = request.client_count;
+        node.ended_since_asked = 0;
         let submitter = node.name.clone();
+        let kind = Kind::of(&request);
+        let (forecast, memory) = if self.config.algorithm == Algorithm::Finish {
+            let forecast = self.history.forecast(kind);
+            (forecast, admission::step(forecast.memory))
+        } else {
+            (Forecast::default(), 0)
+        };
         let file = bounded(request.file);
         let needs = Arc::new(Needs {
-            environments: request.environments.into(),
-            target: request.target,
-            preferred_host: request.preferred_host,
+            environments: request.environments.as_slice().into(),
+            target: request.target.clone(),
+            preferred_host: request.preferred_host.clone(),
             minimal_version: request.minimal_version,
             features: request.features,
         });
@@ -55,11 +74,24 @@ impl Core {
                 language: request.language,
                 niceness,
                 arrival: self.arrivals,
-                memory: 0,
+                memory,
+                kind,
+                forecast,
+                placed_at: now,
+                begun_at: None,
+                expected_ms: 0.0,
+                straight: false,
+                crowded: false,
+                held: None,
+                urgency: match self.config.algorithm {
+                    Algorithm::Finish => urgency(now, forecast),
+                    _ => 0,
+                },
                 siblings: (ids.len() > 1).then(|| Arc::clone(&ids)),
                 requested_at: now,
             };
             job.needs = self.queue.push(&job);
+            self.backlog.waiting += f64::from(forecast.work_ms);
             out.push(Action::Note(Note::New {
                 job: job.id,
                 submitter: submitter.clone(),
@@ -84,6 +116,7 @@ impl Core {
 
     pub(super) fn begin(
         &mut self,
+        now: Time,
         id: NodeId,
         job: JobId,
         start_time: u32,
@@ -111,6 +144,13 @@ impl Core {
             worker: id,
             start_time,
         };
+        if known.begun_at.is_none() {
+            known.begun_at = Some(now);
+            if known.straight && known.submitter != id {
+                let took = now.0.saturating_sub(known.placed_at.0) as f32;
+                node.send_ms += (took.min(LONGEST_SEND_MS) - node.send_ms) / 8.0;
+            }
+        }
         let (worker, platform) = (node.name.clone(), node.platform.clone());
         let target = known.needs.target.clone();
         let submitter = self
@@ -235,12 +275,21 @@ impl Core {
         if let Some(submitter) = self.nodes.get_mut(&job.submitter) {
             submitter.submitted.remove(&id);
         }
+        let work = f64::from(job.forecast.work_ms);
         match job.worker() {
-            None => self.queue.remove(&job),
+            None => {
+                self.queue.remove(&job);
+                self.backlog.waiting -= work;
+            }
             Some(worker) => {
+                self.backlog.placed -= work;
+                if worker != job.submitter {
+                    self.count_away(job.submitter, false);
+                }
                 let mut sending = false;
                 if let Some(node) = self.nodes.get_mut(&worker) {
                     node.jobs.remove(&id);
+                    node.memory.release(job.forecast.memory);
                     sending = node.installing.as_ref().is_some_and(|i| i.job == id);
                 }
                 if sending {
@@ -264,6 +313,10 @@ impl Core {
             return;
         };
         let worker = job.worker();
+        if let Some(submitter) = self.nodes.get_mut(&job.submitter) {
+            submitter.ended_since_asked = submitter.ended_since_asked.saturating_add(1);
+        }
+        self.learn(&job, &result);
         if let Some(worker) = worker.and_then(|worker| self.nodes.get_mut(&worker))
             && let Some((size, user_ms)) = countable(&result, job.arg_flags)
         {
@@ -287,6 +340,45 @@ impl Core {
             by_submitter,
             client_count,
         }));
+    }
+
+    /// What a finished job tells of its file and its worker.
+    fn learn(&mut self, job: &Job, result: &JobResult) {
+        let worker = job.worker().and_then(|worker| self.nodes.get_mut(&worker));
+        let Some(worker) = worker else { return };
+        let took = match result.real_ms {
+            0 => result.user_ms.saturating_add(result.sys_ms),
+            real => real,
+        };
+        let told = result.exit_code == 0 && took > 0 && result.user_ms > 0;
+        if self.config.algorithm != Algorithm::Finish || !told {
+            return;
+        }
+        let own = worker.id == job.submitter;
+        let share = if own { 1.0 } else { worker.share_of_machine() };
+        let time = took as f32 * share;
+        let language = job.kind.language();
+        let speed = worker.pace.speed(language, job.crowded);
+        if job.forecast.basis != Basis::Nothing {
+            let expected = self.history.expected(job.kind, result);
+            worker.pace.learn(language, job.crowded, expected, time);
+        }
+        self.history.learn(job.kind, time * speed, result);
+    }
+
+    /// A submitter has one job more, or less, on the machine of another.
+    pub(super) fn count_away(&mut self, submitter: NodeId, more: bool) {
+        if let Some(node) = self.nodes.get_mut(&submitter) {
+            node.away = if more {
+                node.away + 1
+            } else {
+                node.away.saturating_sub(1)
+            };
+            let away = node.away;
+            self.queue.set_running(submitter, away);
+        } else {
+            self.queue.set_running(submitter, 0);
+        }
     }
 
     /// Jobs of a client that has not been answered. Several if it asked for several.

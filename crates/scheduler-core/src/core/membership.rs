@@ -8,6 +8,7 @@ use crate::event::{JobResult, Login};
 use crate::ids::{ConnectionId, Environment, NodeId, Text, Time};
 use crate::job::{State, short_name};
 use crate::node::{Node, printable};
+use crate::pace::Pace;
 
 impl Core {
     pub(super) fn login(&mut self, now: Time, mut login: Login, out: &mut Vec<Action>) {
@@ -53,6 +54,10 @@ impl Core {
             self.remove(old, Some(Dropped::Replaced), out);
         }
         let (version, no_remote) = (node.agreed_version, node.no_remote);
+        if let Some(speed) = self.known_speeds.get(&node.name) {
+            node.pace = Pace::new(*speed);
+        }
+        node.install_ms = self.config.transfer_cost_ms as f32;
         self.hosts.add(&node);
         self.index.enter(&mut node);
         self.nodes.insert(id, node);
@@ -70,6 +75,7 @@ impl Core {
 
     pub(super) fn relogin(
         &mut self,
+        now: Time,
         id: NodeId,
         environments: Vec<Environment>,
         out: &mut Vec<Action>,
@@ -99,6 +105,7 @@ impl Core {
             .as_ref()
             .is_some_and(|installing| node.environments.has_name(&installing.environment.name));
         if arrived {
+            self.measure_installation(id, now);
             self.end_installation(id);
         }
     }
@@ -110,6 +117,14 @@ impl Core {
         };
         self.hosts.remove(&node);
         self.index.leave(&mut node);
+        self.backlog.capacity -= node.contributes;
+        if node.contributes > 0.0 {
+            self.backlog.slots -= f64::from(node.slots);
+        }
+        if !node.pace.is_unknown() && self.known_speeds.len() < limits::PAST_WORKERS {
+            self.known_speeds
+                .insert(node.name.clone(), node.pace.general(false));
+        }
         for (alarm, at) in Alarm::ALL.into_iter().zip(node.alarms) {
             if let Some(at) = at {
                 self.alarms.remove(&(at, id, alarm));

@@ -5,15 +5,17 @@ mod jobs;
 mod membership;
 mod timers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::Action;
-use crate::config::{Algorithm, Config};
+use crate::admission::Backlog;
+use crate::config::{Algorithm, Config, limits};
 use crate::core::timers::Alarm;
 use crate::eligible::{Obstacle, Question};
 use crate::estimate::ClusterMean;
 use crate::event::Event;
 use crate::explain::{Decision, Decisions};
+use crate::history::{History, PastFile};
 use crate::hosts::Hosts;
 use crate::ids::{JobId, NodeId, Text, Time};
 use crate::index::{Index, Standing};
@@ -23,6 +25,24 @@ use crate::place;
 use crate::queue::{Discipline, Queue};
 use crate::rng::Generator;
 use crate::table::Table;
+
+/// What a scheduler has learned, as plain data.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Past {
+    /// By key.
+    pub files: Vec<PastFile>,
+    /// By name.
+    pub workers: Vec<PastWorker>,
+}
+
+/// A worker as it was known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastWorker {
+    /// Its name.
+    pub name: Text,
+    /// Work per time; 1 is what an unknown worker is taken to do.
+    pub speed: f32,
+}
 
 /// The scheduler, without the world around it.
 #[derive(Debug, Clone)]
@@ -40,6 +60,12 @@ pub struct Core {
     opened: bool,
     alarms: BTreeSet<(Time, NodeId, Alarm)>,
     cluster: ClusterMean,
+    history: History,
+    backlog: Backlog,
+    /// Speeds of workers known before they came, by name.
+    known_speeds: BTreeMap<Text, f32>,
+    /// When jobs that wait for somebody better are to be looked at again.
+    retry_at: Option<Time>,
     random: Generator,
     decisions: Decisions,
     blocked: BTreeSet<Text>,
@@ -60,12 +86,14 @@ impl Core {
     pub fn new(config: Config) -> Self {
         let random = Generator::new(config.seed);
         let decisions = Decisions::new(config.decisions_kept);
+        let history = History::new(config.history_kept);
         let discipline = match config.algorithm {
             Algorithm::Fastest
             | Algorithm::RoundRobin
             | Algorithm::LeastBusy
             | Algorithm::Random
             | Algorithm::Compat => Discipline::Turns,
+            Algorithm::Finish => Discipline::Shares,
         };
         Core {
             config,
@@ -78,6 +106,10 @@ impl Core {
             opened: false,
             alarms: BTreeSet::new(),
             cluster: ClusterMean::default(),
+            history,
+            backlog: Backlog::default(),
+            known_speeds: BTreeMap::new(),
+            retry_at: None,
             random,
             decisions,
             blocked: BTreeSet::new(),
@@ -106,6 +138,10 @@ impl Core {
         }
         self.apply(now, event, &mut out);
         self.ring_alarms(now, &mut out);
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.opened = true;
+        }
         self.dispatch(now, &mut out);
         if self.draining {
             self.release_idle(&mut out);
@@ -115,7 +151,33 @@ impl Core {
 
     /// When to send [`Event::Tick`] at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.alarms.first().map(|(at, ..)| *at)
+        let alarm = self.alarms.first().map(|(at, ..)| *at);
+        alarm.into_iter().chain(self.retry_at).min()
+    }
+
+    /// What is worth keeping across restarts: what files took and how fast workers are.
+    pub fn past(&self) -> Past {
+        let mut workers: Vec<PastWorker> = self
+            .nodes()
+            .filter(|node| !node.pace.is_unknown())
+            .map(|node| PastWorker {
+                name: node.name.clone(),
+                speed: node.pace.general(false),
+            })
+            .collect();
+        workers.sort_by(|a, b| a.name.cmp(&b.name));
+        Past {
+            files: self.history.snapshot(),
+            workers,
+        }
+    }
+
+    /// Takes in what an earlier scheduler knew. Meant for the time before the first login.
+    pub fn remember(&mut self, past: Past) {
+        self.history.restore(past.files);
+        let workers = past.workers.into_iter().take(limits::PAST_WORKERS);
+        let known = workers.filter(|worker| worker.speed.is_finite() && worker.speed > 0.0);
+        self.known_speeds = known.map(|worker| (worker.name, worker.speed)).collect();
     }
 
     /// All daemons, in order of login.
@@ -194,7 +256,7 @@ impl Core {
     fn apply(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::Login(login) => self.login(now, *login, out),
-            Event::Relogin { node, environments } => self.relogin(node, environments, out),
+            Event::Relogin { node, environments } => self.relogin(now, node, environments, out),
             Event::Stats {
                 node,
                 load,
@@ -206,7 +268,7 @@ impl Core {
                 job,
                 start_time,
                 client_count,
-            } => self.begin(node, job, start_time, client_count, out),
+            } => self.begin(now, node, job, start_time, client_count, out),
             Event::Done {
                 node,
                 which,
@@ -251,6 +313,22 @@ impl Core {
         };
         let standing = place::standing(node, &self.config, &self.cluster);
         self.index.update(node, standing);
+        let contributes = match standing {
+            Standing::Closed => 0.0,
+            Standing::Free(_) | Standing::Full(_) => {
+                f64::from(node.pace.general(true) * node.share_of_machine()) * f64::from(node.slots)
+            }
+        };
+        let slots = |contributes: f64| {
+            if contributes > 0.0 {
+                f64::from(node.slots)
+            } else {
+                0.0
+            }
+        };
+        self.backlog.slots += slots(contributes) - slots(node.contributes);
+        self.backlog.capacity += contributes - node.contributes;
+        node.contributes = contributes;
         self.opened |= standing != Standing::Closed;
         if !node.submitted.is_empty() {
             self.touched.push(id);

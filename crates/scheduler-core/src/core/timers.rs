@@ -42,6 +42,10 @@ impl Core {
         };
         node.load = load.min(LOAD_FULL);
         node.readings = Some(readings);
+        node.memory.read(readings.free_memory);
+        if let Some(capacity) = node.memory.capacity {
+            self.index.set_capacity(node, capacity);
+        }
         let stats = node.stats(Some(readings));
         out.push(tell_all(MonitorEvent::Stats(Box::new(stats))));
         self.refresh(id);
@@ -112,6 +116,16 @@ impl Core {
             let until = installing.since.plus_seconds(INSTALL_TIMEOUT);
             node.installing = Some(installing);
             self.set_alarm(id, Alarm::Install, Some(until));
+        }
+    }
+
+    /// A toolchain has arrived: what that took counts as much as all before.
+    pub(super) fn measure_installation(&mut self, id: NodeId, now: Time) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && let Some(installing) = &node.installing
+        {
+            let took = now.0.saturating_sub(installing.since.0) as f32;
+            node.install_ms += (took - node.install_ms) / 2.0;
         }
     }
 

@@ -32,6 +32,7 @@ pub(super) fn choose<'a>(context: &Context<'a>, random: &mut Generator) -> Optio
     Some(Choice {
         chosen,
         why,
+        for_short: false,
         eligible: eligible.len(),
         candidates: candidates(&eligible),
     })

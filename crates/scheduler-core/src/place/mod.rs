@@ -1,22 +1,24 @@
 //! Choosing among the nodes that could take a job now.
 //!
-//! Each policy says what makes a node better than another ([`score`]); the index finds the best few by that; the policy
+//! [`finish`] is ours; the others are there by name. Each policy says what makes a node better than another ([`score`]); the index finds the best few by that; the policy
 //! then looks at those few closely. Only [`compat`] looks at all, as what it reproduces does.
 //!
-//! One rule stands above every policy but [`compat`]: a node that would have to queue the job (preload) is chosen only if
+//! One rule stands above the plain policies: a node that would have to queue the job (preload) is chosen only if
 //! no eligible node has a free slot.
 
 mod compat;
 mod fastest;
+pub(crate) mod finish;
 mod spread;
 
 use crate::config::{Algorithm, Config};
 use crate::eligible::{Question, Usable};
 use crate::estimate::ClusterMean;
 use crate::explain::{CANDIDATES, Candidate, Why};
-use crate::ids::{NodeId, Text};
+use crate::ids::{NodeId, Text, Time};
 use crate::index::{Index, Key, Order, Part, Room, Standing, Wanted};
 use crate::node::Node;
+use crate::place::finish::Outlook;
 use crate::rng::Generator;
 use crate::table::Table;
 
@@ -31,6 +33,10 @@ pub(crate) struct Eligible<'a> {
     pub(crate) free: bool,
     /// Expected time to the end; 0 where the policy does not ask.
     pub(crate) expected_ms: f32,
+    /// Of that, until a slot is free.
+    pub(crate) wait_ms: f32,
+    /// Of that, until job and toolchain are there.
+    pub(crate) send_ms: f32,
 }
 
 /// What choosing depends on.
@@ -45,11 +51,23 @@ pub(crate) struct Context<'a> {
     pub(crate) preferred: &'a [NodeId],
 }
 
+/// What comes of choosing.
+pub(crate) enum Outcome<'a> {
+    /// A node.
+    Take(Box<Choice<'a>>),
+    /// The job is better off waiting for a busy node, but is to be looked at again then.
+    Hold { until: Time, better: NodeId },
+    /// Nobody can take it now. It is to be looked at again then, if a time is given.
+    Nobody { again: Option<Time> },
+}
+
 /// The chosen node with its ground, and what it was chosen from.
 pub(crate) struct Choice<'a> {
     pub(crate) chosen: Eligible<'a>,
     pub(crate) why: Why,
     pub(crate) candidates: Vec<Candidate>,
+    /// A job that takes less had better go there.
+    pub(crate) for_short: bool,
     /// How many nodes had room.
     pub(crate) eligible: usize,
 }
@@ -69,7 +87,7 @@ pub(crate) fn standing(node: &Node, config: &Config, cluster: &ClusterMean) -> S
     let key = Key {
         score: score(node, config, cluster).max(1),
         waited: u64::MAX - node.last_placement,
-        memory: u32::MAX,
+        memory: node.memory.left(),
         count: 1,
     };
     if node.has_free_slot() {
@@ -81,6 +99,7 @@ pub(crate) fn standing(node: &Node, config: &Config, cluster: &ClusterMean) -> S
 
 fn score(node: &Node, config: &Config, cluster: &ClusterMean) -> u64 {
     match config.algorithm {
+        Algorithm::Finish => finish::score(node),
         Algorithm::Fastest => fastest::score(node, cluster),
         Algorithm::LeastBusy => spread::score(node),
         Algorithm::RoundRobin | Algorithm::Random => u64::MAX - node.last_placement,
@@ -94,13 +113,30 @@ fn ordered(speed: f32) -> u64 {
 }
 
 /// Chooses a node with room, if there is one.
-pub(crate) fn choose<'a>(context: &Context<'a>, random: &mut Generator) -> Option<Choice<'a>> {
-    if !context.question.needs.preferred_host.is_empty() {
-        return preferred(context);
+pub(crate) fn choose<'a>(
+    context: &Context<'a>,
+    outlook: &Outlook<'a>,
+    random: &mut Generator,
+) -> Outcome<'a> {
+    let choice = if !context.question.needs.preferred_host.is_empty() {
+        preferred(context)
+    } else {
+        match context.config.algorithm {
+            Algorithm::Finish => return finish::choose(context, outlook, random),
+            Algorithm::Compat => compat::choose(context, random),
+            Algorithm::Fastest
+            | Algorithm::RoundRobin
+            | Algorithm::LeastBusy
+            | Algorithm::Random => plainly(context, random),
+        }
+    };
+    match choice {
+        Some(choice) => Outcome::Take(Box::new(choice)),
+        None => Outcome::Nobody { again: None },
     }
-    if context.config.algorithm == Algorithm::Compat {
-        return compat::choose(context, random);
-    }
+}
+
+fn plainly<'a>(context: &Context<'a>, random: &mut Generator) -> Option<Choice<'a>> {
     let parts: Vec<Part> = context.index.parts(context.question.needs).collect();
     for room in [Room::Free, Room::Full] {
         let mut found = Found::new(context, room);
@@ -120,7 +156,7 @@ pub(crate) fn choose<'a>(context: &Context<'a>, random: &mut Generator) -> Optio
             (first, Why::OnlyOne)
         } else {
             match context.config.algorithm {
-                Algorithm::Fastest | Algorithm::Compat => {
+                Algorithm::Fastest | Algorithm::Compat | Algorithm::Finish => {
                     fastest::choose(context, &mut found, &parts, random)?
                 }
                 Algorithm::RoundRobin => (spread::round_robin(&found.eligible)?, Why::RoundRobin),
@@ -131,6 +167,7 @@ pub(crate) fn choose<'a>(context: &Context<'a>, random: &mut Generator) -> Optio
         return Some(Choice {
             chosen,
             why,
+            for_short: false,
             eligible,
             candidates: candidates(&found.eligible),
         });
@@ -153,6 +190,7 @@ fn preferred<'a>(context: &Context<'a>) -> Option<Choice<'a>> {
     Some(Choice {
         chosen,
         why: Why::Preferred,
+        for_short: false,
         eligible: eligible.len(),
         candidates: candidates(&eligible),
     })
@@ -167,6 +205,8 @@ impl<'a> Context<'a> {
             usable,
             free: node.has_free_slot(),
             expected_ms: 0.0,
+            wait_ms: 0.0,
+            send_ms: 0.0,
         })
     }
 }
@@ -175,6 +215,8 @@ impl<'a> Context<'a> {
 pub(crate) struct Found<'c, 'a> {
     context: &'c Context<'a>,
     room: Room,
+    /// MiB that must be left.
+    memory: u32,
     pub(crate) eligible: Vec<Eligible<'a>>,
 }
 
@@ -183,6 +225,7 @@ impl<'c, 'a> Found<'c, 'a> {
         Found {
             context,
             room,
+            memory: 0,
             eligible: Vec::with_capacity(CANDIDATES + 1),
         }
     }
@@ -206,6 +249,20 @@ impl<'c, 'a> Found<'c, 'a> {
         self.search(parts, order, limit, None);
     }
 
+    /// The best of those that have a toolchain; if there are none, or the job takes longer than sending one, of all.
+    fn best_for(&mut self, parts: &[Part], work_ms: f32) {
+        let needs = self.context.question.needs;
+        for offered in needs.environments.iter() {
+            let toolchain = Some((&offered.name, &needs.target));
+            self.search(parts, Order::Score, CLOSELY, toolchain);
+        }
+        let own = self.context.question.submitter.id;
+        let nobody = self.eligible.iter().all(|one| one.node.id == own);
+        if nobody || work_ms > self.context.config.transfer_cost_ms as f32 {
+            self.search(parts, Order::Score, CLOSELY, None);
+        }
+    }
+
     fn search(
         &mut self,
         parts: &[Part],
@@ -217,7 +274,7 @@ impl<'c, 'a> Found<'c, 'a> {
             order,
             room: self.room,
             toolchain,
-            memory: 0,
+            memory: self.memory,
         };
         let mut best = Vec::with_capacity(limit + 1);
         let context = self.context;
@@ -289,6 +346,8 @@ fn candidates(eligible: &[Eligible<'_>]) -> Vec<Candidate> {
                     free: one.free,
                     installed: one.usable.installed,
                     expected_ms: one.expected_ms,
+                    wait_ms: one.wait_ms,
+                    send_ms: one.send_ms,
                 },
             );
             best.truncate(CANDIDATES);

@@ -183,7 +183,7 @@ async fn why_explains() {
     assert_eq!(
         text,
         " 1 on:w because: only this one could take it (1 of 2 hosts could take it)\n   \
-         w expected=0ms\n200 done\n 2 waits\n   a: no slots\n   w: loaded\n200 done\n \
+         w expected=1050ms\n200 done\n 2 waits\n   a: no slots\n   w: loaded\n200 done\n \
          3 is not known, or too long ago\n200 done\n401 Sure. But which job?\n200 done\n"
     );
     cluster.stop().await;

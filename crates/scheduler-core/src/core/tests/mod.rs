@@ -23,6 +23,7 @@ impl World {
     pub(super) fn new() -> Self {
         World::with(Config {
             seed: 7,
+            algorithm: Algorithm::Fastest,
             exploration_percent: 0,
             ..Config::default()
         })
@@ -118,6 +119,7 @@ impl World {
             preferred_host: Text::default(),
             minimal_version: 21,
             features: 0,
+            source_bytes: 0,
             niceness: 0,
             client_count: 0,
         }

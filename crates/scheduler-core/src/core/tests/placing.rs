@@ -113,6 +113,7 @@ fn an_idle_submitter_keeps_its_job_if_it_is_fast_enough() {
 #[test]
 fn the_longest_waiting_is_measured_again() {
     let mut world = World::with(Config {
+        algorithm: Algorithm::Fastest,
         exploration_percent: 100,
         ..Config::default()
     });
@@ -129,7 +130,10 @@ fn the_longest_waiting_is_measured_again() {
 
 #[test]
 fn exploration_is_about_one_in_twenty() {
-    let mut world = World::with(Config::default());
+    let mut world = World::with(Config {
+        algorithm: Algorithm::Fastest,
+        ..Config::default()
+    });
     let asker = world.asker();
     let (slow, fast) = (world.worker(2), world.worker(2));
     world.teach(asker, slow, 9000);

@@ -387,6 +387,8 @@ proptest! {
             1 => Just(Algorithm::RoundRobin),
             1 => Just(Algorithm::LeastBusy),
             1 => Just(Algorithm::Random),
+            1 => Just(Algorithm::Compat),
+            4 => Just(Algorithm::Finish),
         ],
     ) {
         let config = Config { seed, algorithm, decisions_kept: 100_000, ..Config::default() };

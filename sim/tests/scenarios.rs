@@ -1,0 +1,113 @@
+//! The standard scenarios: what must always hold, how near the bound they come, and how they compare with Icecream's
+//! ranking. Nothing here depends on time or chance, so the ratios are asserted.
+
+use gelato_scheduler_core::{Algorithm, Past};
+use gelato_sim::report::{Row, short_build_ratio};
+use gelato_sim::world::run_knowing;
+use gelato_sim::{Scenario, run, scenario};
+
+const SEED: u64 = 1;
+
+/// Plays with both rankings; ours must break no rule and promise no memory twice.
+fn row(scenario: &Scenario) -> Row {
+    let row = Row::of(scenario);
+    assert_eq!(row.finish.violations, [""; 0], "{}", row.name);
+    assert_eq!(row.compat.violations, [""; 0], "{}", row.name);
+    assert_eq!(row.finish.overcommits, 0, "{}", row.name);
+    row
+}
+
+#[test]
+fn equal_hosts() {
+    let row = row(&scenario::equal_hosts(SEED));
+    assert!(row.over_bound() <= 1.10, "{}", row.over_bound());
+    assert!(row.of_compat() <= 1.0, "{}", row.of_compat());
+}
+
+#[test]
+fn different_speeds() {
+    let row = row(&scenario::different_speeds(SEED));
+    assert!(row.over_bound() <= 1.10, "{}", row.over_bound());
+    assert!(row.of_compat() <= 0.85, "{}", row.of_compat());
+}
+
+#[test]
+fn one_dying_host() {
+    let row = row(&scenario::dying_host(SEED));
+    assert!(row.over_bound() <= 1.10, "{}", row.over_bound());
+    assert!(row.of_compat() <= 0.95, "{}", row.of_compat());
+    assert!(row.finish.begun > 800, "what died was begun again");
+}
+
+#[test]
+fn two_users() {
+    let row = row(&scenario::two_users(SEED));
+    assert_eq!(row.finish.unfair, 0);
+    assert!(row.of_compat() <= 1.0, "{}", row.of_compat());
+    let short = short_build_ratio(Algorithm::Finish, SEED);
+    assert!(short <= 1.2, "{short}");
+    assert!(short < short_build_ratio(Algorithm::Compat, SEED));
+}
+
+#[test]
+fn memory_bound() {
+    let row = row(&scenario::memory_bound(SEED));
+    assert!(row.over_bound() <= 1.10, "{}", row.over_bound());
+    assert!(row.compat.overcommits > 0, "there would be too little");
+}
+
+#[test]
+fn cold_toolchains() {
+    let row = row(&scenario::cold_toolchains(SEED));
+    assert!(row.over_bound() <= 1.30, "{}", row.over_bound());
+    assert!(row.of_compat() <= 1.0, "{}", row.of_compat());
+}
+
+#[test]
+fn nothing_known_yet() {
+    let row = row(&scenario::first_build(SEED));
+    assert!(row.over_bound() <= 1.20, "{}", row.over_bound());
+}
+
+#[test]
+fn crowded_hosts() {
+    let row = row(&scenario::crowded_hosts(SEED));
+    assert!(row.of_compat() <= 1.0, "{}", row.of_compat());
+}
+
+#[test]
+fn every_algorithm_keeps_the_rules() {
+    for algorithm in Algorithm::ALL {
+        for scenario in [scenario::dying_host(2), scenario::two_users(2)] {
+            let outcome = run(&scenario, algorithm);
+            let name = algorithm.name();
+            assert_eq!(outcome.violations, [""; 0], "{} by {name}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_runs() {
+    let first = run(&scenario::dying_host(7), Algorithm::Finish);
+    assert_eq!(first, run(&scenario::dying_host(7), Algorithm::Finish));
+    assert_ne!(
+        first.mark,
+        run(&scenario::dying_host(8), Algorithm::Finish).mark
+    );
+}
+
+#[test]
+fn a_restarted_scheduler_that_remembers_is_as_good() {
+    let mut scenario = scenario::first_build(SEED);
+    let cold = run(&scenario, Algorithm::Finish);
+    let warm = run_knowing(&scenario, Algorithm::Finish, cold.past.clone());
+    assert!(warm.makespan_ms < cold.makespan_ms);
+    scenario.warm = true;
+    let kept = run(&scenario, Algorithm::Finish);
+    let ratio = warm.makespan_ms as f64 / kept.makespan_ms as f64;
+    assert!((0.95..1.05).contains(&ratio), "{ratio}");
+    assert_eq!(
+        run_knowing(&scenario, Algorithm::Finish, Past::default()),
+        kept
+    );
+}
