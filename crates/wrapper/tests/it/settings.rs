@@ -250,3 +250,70 @@ fn messages_go_where_ccache_wants_them() {
     assert!(output.status.success());
     assert!(said(&output).contains("UNCACHED_ERR_FD provides an invalid file descriptor"));
 }
+
+/// What a command prints on a terminal.
+fn on_terminal(fixture: &Fixture, variables: &[(&str, &str)], line: &str) -> String {
+    let output = fixture
+        .command("script")
+        .args(["-qec", &format!("stty cols 60; {line}"), "/dev/null"])
+        .env("TERM", "xterm-256color")
+        .env("ICECC_TEST_REMOTEBUILD", "1")
+        .envs(variables.iter().copied())
+        .output()
+        .expect("script runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn t16_a_terminal_gets_the_compilers_own_colours() {
+    let fixture = Fixture::new();
+    let long = "a_name_that_is_long_enough_to_reach_the_end_of_a_narrow_terminal";
+    fixture.file(
+        "warn.c",
+        &format!(
+            "int f(int x) {{ int {long}; return x; }}\nchar *g(void) {{ return f(\"{long}\"); }}\n"
+        ),
+    );
+    let _cluster = Cluster::with(&fixture, Behaviour::Honest);
+    for compiler in ["gcc", "clang"] {
+        for variables in [
+            &[][..],
+            &[("GCC_COLORS", "")],
+            &[("TERM", "dumb")],
+            &[("ICECC_CARET_WORKAROUND", "1")],
+        ] {
+            let line = format!("{compiler} -Wall -c warn.c -o warn.o");
+            let native = on_terminal(&fixture, variables, &line);
+            let ours = on_terminal(&fixture, variables, &format!("{ICECC} {line}"));
+            assert_eq!(
+                ours,
+                native,
+                "{compiler} {variables:?} {:?}",
+                fixture.last()
+            );
+            assert_eq!(
+                native.contains("\u{1b}["),
+                !variables.contains(&("TERM", "dumb"))
+                    && (compiler == "clang" || !variables.contains(&("GCC_COLORS", ""))),
+                "{native}"
+            );
+        }
+    }
+    // Who wants GCC's words from elsewhere gets them in colours, unless these are not wanted either.
+    for (wanted, value) in [(true, "1"), (false, "0")] {
+        let variables = [
+            ("ICECC_CARET_WORKAROUND", "0"),
+            ("ICECC_COLOR_DIAGNOSTICS", value),
+        ];
+        let text = on_terminal(
+            &fixture,
+            &variables,
+            &format!("{ICECC} gcc -Wall -c warn.c -o warn.o"),
+        );
+        assert_eq!(fixture.last(), verdict("remote", "-", "0"));
+        assert!(
+            text.contains("unused variable") && text.contains("\u{1b}[") == wanted,
+            "{text}"
+        );
+    }
+}
