@@ -19,7 +19,6 @@ use gelato_wire::Environment;
 use gelato_wire::msg::{GetCs, JobDone, UseCs};
 use gelato_wire::types::{features, job_done_flags, shorten};
 
-use crate::behind;
 use crate::daemon::Daemon;
 use crate::failure::{Failure, Stop};
 use crate::job::Job;
@@ -122,10 +121,8 @@ impl Attempt<'_> {
         let mut files = self.plan.extra_files.clone();
         files.extend_from_slice(extra_files);
         self.offers = toolchains::offers(
-            job.variables,
-            job.log,
+            job,
             &self.plan,
-            &behind::absolute(&job.compiler),
             &files,
             &mut daemon,
             self.signals,

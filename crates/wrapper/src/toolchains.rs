@@ -11,9 +11,9 @@ use gelato_toolchain::version_list::parse_version_list;
 use crate::behind;
 use crate::daemon::Daemon;
 use crate::failure::{Failure, Stop};
+use crate::job::Job;
 use crate::log::Log;
 use crate::signals::Signals;
-use crate::variables::Variables;
 
 /// One archive on offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +28,13 @@ pub(crate) struct Toolchain {
 
 /// All archives this job can offer, at least one.
 pub(crate) fn offers(
-    variables: &Variables,
-    log: &Log,
+    job: &Job<'_>,
     plan: &RemotePlan,
-    compiler: &Path,
     extra_files: &[PathBuf],
     daemon: &mut Daemon,
     signals: &Signals,
 ) -> Result<Vec<Toolchain>, Stop> {
+    let (variables, log) = (job.variables, job.log);
     if let Some(list) = &variables.toolchains {
         if !plan.extra_files.is_empty() {
             return Err(Failure::here(
@@ -44,7 +43,8 @@ pub(crate) fn offers(
             )
             .into());
         }
-        return Ok(named(list, compiler, log)?);
+        // The target in the name the user knows, whatever stands behind it.
+        return Ok(named(list, &job.program, log)?);
     }
     let family_word = plan.remote_compiler().trim_end_matches('+');
     let family_word = if family_word == "g" {
@@ -55,9 +55,9 @@ pub(crate) fn offers(
     let archive = log.block("get_native_environment", || {
         daemon.toolchain(
             &if daemon.version().at_least(41) {
-                behind::to_package(compiler)
+                behind::to_package(&job.compiler)
             } else {
-                compiler.to_owned()
+                behind::absolute(&job.compiler)
             },
             family_word,
             extra_files,
