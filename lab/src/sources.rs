@@ -11,14 +11,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::FlockOperation;
 
 /// Source packages the tests compile.
-pub const PACKAGES: [&str; 6] = [
-    "lua5.4",
-    "fmtlib",
-    "googletest",
-    "zlib",
-    "libyaml",
-    "tinyxml2",
-];
+pub const PACKAGES: [&str; 5] = ["lua5.4", "fmtlib", "googletest", "zlib", "tinyxml2"];
 
 /// The unpacked source of `package`, fetched if it is not there yet, and then the others with it: reading the lists takes
 /// longer than the packages.

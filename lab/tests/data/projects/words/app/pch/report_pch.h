@@ -1,0 +1,3 @@
+#include <map>
+#include <string>
+#include <algorithm>
