@@ -69,6 +69,7 @@ impl Failure {
                 | LocalReason::ContextualSource
                 | LocalReason::AssembledFile
                 | LocalReason::OutputNotWritable
+                | LocalReason::LayoutWarning
                 | LocalReason::MacroPragma
                 | LocalReason::SourceUnreadable
                 | LocalReason::SourceTooLarge
