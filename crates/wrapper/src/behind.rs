@@ -96,8 +96,8 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn next(&mut self, at: &Found) -> Result<Next, LocalReason> {
-        if at.is_cache() {
-            return self.behind_cache(at).map(Next::Program);
+        if at.is_launcher() {
+            return self.behind_launcher(at).map(Next::Program);
         }
         let text = match read_script(&at.real) {
             Ok(Some(text)) => text,
@@ -130,8 +130,8 @@ impl Row<'_> {
             self.say(&at.path, "calls icecc itself: have it call the compiler");
             return Err(LocalReason::CompilerScript);
         }
-        let is_cache = matches!(name, b"ccache" | b"sccache");
-        if !is_cache && names::parse(&program).is_none() {
+        let is_launcher = search::is_launcher(Path::new(&program));
+        if !is_launcher && names::parse(&program).is_none() {
             return Ok(Next::Unreadable);
         }
         search::as_the_shell(&program, self.path(), self.own)
@@ -139,9 +139,10 @@ impl Row<'_> {
             .map_err(|_| LocalReason::CompilerUnknown)
     }
 
-    /// The compiler a cache starts: named by the link to it, or by the first word.
-    fn behind_cache(&mut self, at: &Found) -> Result<Found, LocalReason> {
-        if let Some(setting) = cache_setting(self.job.variables) {
+    /// The compiler a launcher starts: named by the link to it, or by the first word.
+    fn behind_launcher(&mut self, at: &Found) -> Result<Found, LocalReason> {
+        let is_ccache = names::base_name(at.real.as_os_str()) == b"ccache";
+        if let Some(setting) = cache_setting(self.job.variables).filter(|_| is_ccache) {
             self.say(
                 &at.path,
                 &format!("may start another compiler because of {setting}"),
@@ -160,10 +161,7 @@ impl Row<'_> {
             return Err(LocalReason::CompilerScript);
         };
         search::find_compiler(&name, self.path(), self.own).map_err(|missing| {
-            self.say(
-                &at.path,
-                &format!("is a compiler cache with no compiler behind it ({missing})"),
-            );
+            self.say(&at.path, &format!("has no compiler behind it ({missing})"));
             LocalReason::CompilerUnknown
         })
     }

@@ -28,14 +28,14 @@ pub(crate) fn stand_aside(variables: &Variables, run: &Run, log: &Log) -> ExitCo
     let own = Own::find();
     let started = env::var_os(STARTED).map(PathBuf::from);
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let by_cache = started
+    let by_launcher = started
         .as_deref()
-        .is_some_and(|path| search::is_cache(&real(path)));
+        .is_some_and(|path| search::is_launcher(&real(path)));
     let Program::Named(name) = &run.program else {
         return circle(variables, &own, OsStr::new("gcc"), started.as_deref(), log);
     };
     let means_the_compiler =
-        run.masquerade || by_cache || names::base_name(name) != name.as_encoded_bytes();
+        run.masquerade || by_launcher || names::base_name(name) != name.as_encoded_bytes();
     let behind = means_the_compiler
         .then(|| search::find_compiler(name, variables.path.as_deref(), &own).ok())
         .flatten()

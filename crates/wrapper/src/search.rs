@@ -31,15 +31,15 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// A compiler cache, which starts the next compiler of its name.
-    pub(crate) fn is_cache(&self) -> bool {
-        is_cache(&self.real)
+    /// See [`is_launcher`].
+    pub(crate) fn is_launcher(&self) -> bool {
+        is_launcher(&self.real)
     }
 }
 
-/// Whether this file, links resolved, is a compiler cache.
-pub(crate) fn is_cache(real: &Path) -> bool {
-    matches!(base_name(real.as_os_str()), b"ccache" | b"sccache")
+/// Whether this file, links resolved, starts the next compiler of the name it goes by: a compiler cache, or a wrapper that distributes or colours.
+pub(crate) fn is_launcher(real: &Path) -> bool {
+    matches!(base_name(real.as_os_str()), b"ccache" | b"sccache") || is_other_wrapper(real)
 }
 
 /// Why there is no program; reads well in parentheses.
@@ -114,7 +114,7 @@ pub(crate) fn find(name: &OsStr, path: Option<&OsStr>, own: &Own) -> Result<Foun
     look(name, path, own, false)
 }
 
-/// Like [`find`], but for the compiler itself: what leads to a compiler cache is passed over like ourselves.
+/// Like [`find`], but for the compiler itself: what leads to a launcher is passed over like ourselves.
 pub(crate) fn find_compiler(
     name: &OsStr,
     path: Option<&OsStr>,
@@ -153,19 +153,24 @@ fn look(
     name: &OsStr,
     path: Option<&OsStr>,
     own: &Own,
-    pass_caches: bool,
+    pass_launchers: bool,
 ) -> Result<Found, Missing> {
     if !name.as_bytes().contains(&b'/') {
-        return in_path(name, path, own, pass_caches);
+        return in_path(name, path, own, pass_launchers);
     }
     let candidate = Path::new(name);
     let real = fs::canonicalize(candidate).unwrap_or_else(|_| candidate.to_owned());
     let is_other = match fs::metadata(candidate) {
-        Ok(metadata) => own.is(&real, &metadata) || (pass_caches && is_cache(&real)),
+        Ok(metadata) => own.is(&real, &metadata) || (pass_launchers && is_launcher(&real)),
         Err(_) => false,
     };
     if is_other {
-        return in_path(OsStr::from_bytes(base_name(name)), path, own, pass_caches);
+        return in_path(
+            OsStr::from_bytes(base_name(name)),
+            path,
+            own,
+            pass_launchers,
+        );
     }
     Ok(Found {
         path: candidate.to_owned(),
@@ -177,7 +182,7 @@ fn in_path(
     name: &OsStr,
     path: Option<&OsStr>,
     own: &Own,
-    pass_caches: bool,
+    pass_launchers: bool,
 ) -> Result<Found, Missing> {
     let default = OsString::from(DEFAULT_PATH);
     let mut missing = Missing {
@@ -221,8 +226,10 @@ fn in_path(
             missing.passed_over.push((candidate, "is this wrapper"));
             continue;
         }
-        if pass_caches && is_cache(&real) {
-            missing.passed_over.push((candidate, "is a compiler cache"));
+        if pass_launchers && is_launcher(&real) {
+            missing
+                .passed_over
+                .push((candidate, "is a launcher of compilers"));
             continue;
         }
         if after_us && is_other_wrapper(&real) {
@@ -369,17 +376,20 @@ mod tests {
     }
 
     #[test]
-    fn compiler_caches_are_passed_over_for_the_compiler_itself() {
+    fn launchers_are_passed_over_for_the_compiler_itself() {
         let folder = tempfile::tempdir().expect("folder");
         let at = |name: &str| folder.path().join(name);
         program(&at("bin/ccache"), "a cache");
         program(&at("real/gcc"), "the compiler");
         fs::create_dir(at("cached")).expect("folder");
         symlink(at("bin/ccache"), at("cached/gcc")).expect("link");
+        program(&at("bin/distcc"), "another wrapper");
+        fs::create_dir(at("sent")).expect("folder");
+        symlink(at("bin/distcc"), at("sent/gcc")).expect("link");
         let own = Own { file: None };
-        let path = env::join_paths([at("cached"), at("real")]).expect("PATH");
+        let path = env::join_paths([at("cached"), at("sent"), at("real")]).expect("PATH");
         let found = find(OsStr::new("gcc"), Some(&path), &own).expect("a cache");
-        assert!(found.is_cache());
+        assert!(found.is_launcher());
         assert_eq!(found.path, at("cached/gcc"));
         for name in [OsStr::new("gcc"), at("cached/gcc").as_os_str()] {
             let found = find_compiler(name, Some(&path), &own).expect("a compiler");
