@@ -10,6 +10,7 @@
 //! Nothing here is fatal. What is wrong is collected as [`Problem`]s, and the setting is as if it had not been made.
 
 pub mod file;
+pub mod icecream;
 pub mod keys;
 mod nearest;
 mod order;

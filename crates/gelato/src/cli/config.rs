@@ -1,10 +1,11 @@
 //! `gelato config`: every setting, what it is, and who said so.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gelato_settings::keys::{self, Preset};
-use gelato_settings::{Found, Key, Origin, Settings, Value};
+use gelato_settings::{Found, Key, Origin, Settings, Value, icecream};
 use serde_json::json;
 
 /// Options of `gelato config`.
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// Also say what each setting is for and which variables it may come from
     #[arg(short, long)]
     verbose: bool,
+    /// Turn Icecream's icecc.conf into a gelato.toml, on standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "check", "only"])]
+    from_icecc: Option<PathBuf>,
     /// Only these settings or sections
     #[arg(value_name = "SETTING")]
     only: Vec<String>,
@@ -26,6 +30,9 @@ pub(crate) struct Args {
 
 /// Status 0; 1 if there are mistakes or a name is none.
 pub(crate) fn run(args: &Args) -> ExitCode {
+    if let Some(file) = &args.from_icecc {
+        return import(file);
+    }
     let settings = super::settings::load();
     let selected: Vec<&Key> = keys::ALL
         .iter()
@@ -59,6 +66,34 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+fn import(path: &Path) -> ExitCode {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("gelato config: cannot read {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let import = icecream::read(&String::from_utf8_lossy(&text));
+    let mut section = "";
+    for (its_section, name, value) in &import.settings {
+        if *its_section != section {
+            let gap = if section.is_empty() { "" } else { "\n" };
+            section = its_section;
+            println!("{gap}[{section}]");
+        }
+        println!("{name} = {value}");
+    }
+    for (line, problem) in &import.problems {
+        eprintln!("{}:{line}: {problem}", path.display());
+    }
+    if import.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A line for each mistake in any file or variable.
@@ -182,8 +217,6 @@ fn plain(value: &Value) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use gelato_settings::file::File;
 
     use super::*;
@@ -192,6 +225,7 @@ mod tests {
         json: false,
         check: false,
         verbose: false,
+        from_icecc: None,
         only: Vec::new(),
     };
 
