@@ -1,12 +1,12 @@
-//! Which programs of an installed toolchain show that it works on this machine.
+//! Which programs of an installed toolchain show that it works on this machine, and why one cannot be started.
 //!
 //! Nothing is run here: a received program runs in the sandbox only, and that is the caller's.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// One program to run in the sandbox, with an empty standard input. It works if it exits with status 0; its standard
-/// output is to be thrown away.
+/// One program to run in the sandbox, with an empty standard input and in a folder it may write to. It works if it exits
+/// with status 0; what it says and writes is to be thrown away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// Path within the toolchain.
@@ -20,24 +20,24 @@ const TRUE: Check = Check {
     args: &[],
 };
 
-/// Each with arguments that make it compile an empty translation unit from standard input to standard output, so that
-/// no file is needed. gcc cannot assemble to standard output: it stops before, and the assembler is tried by itself.
+/// Each with arguments that make it compile an empty translation unit to an object, as jobs do: with its front end and, if
+/// it uses one, the assembler.
 const COMPILERS: [Check; 5] = [
     Check {
         program: "/usr/bin/gcc",
-        args: &["-x", "c", "-S", "-fpreprocessed", "-", "-o", "-"],
+        args: &["-x", "c", "-c", "-fpreprocessed", "-", "-o", OBJECT],
     },
     Check {
         program: "/usr/bin/g++",
-        args: &["-x", "c++", "-S", "-fpreprocessed", "-", "-o", "-"],
+        args: &["-x", "c++", "-c", "-fpreprocessed", "-", "-o", OBJECT],
     },
     Check {
         program: "/usr/bin/clang",
-        args: &["-x", "c", "-c", "-", "-o", "-"],
+        args: &["-x", "c", "-c", "-", "-o", OBJECT],
     },
     Check {
         program: "/usr/bin/clang",
-        args: &["-x", "c++", "-c", "-", "-o", "-"],
+        args: &["-x", "c++", "-c", "-", "-o", OBJECT],
     },
     Check {
         program: "/usr/bin/as",

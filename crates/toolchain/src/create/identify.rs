@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{CreateError, open_regular};
+use super::{CreateError, Stamp, open_regular};
 use crate::names::{c_sibling, cxx_sibling};
 
 /// A compiler answers in milliseconds; this is for cold disks.
@@ -77,6 +77,22 @@ impl Compilers {
             return Err(CreateError::NothingToPackage);
         }
         Ok(found)
+    }
+
+    /// What stands before the compilers and is none itself.
+    pub(super) fn scripts(&self) -> Result<Vec<(PathBuf, Stamp)>, CreateError> {
+        let drivers = [&self.gcc, &self.gxx, &self.clang].into_iter().flatten();
+        drivers
+            .map(|driver| &driver.asked)
+            .filter(|asked| !is_elf(asked))
+            .map(|asked| {
+                let metadata = asked.metadata().map_err(|source| CreateError::Missing {
+                    path: asked.clone(),
+                    source,
+                })?;
+                Ok((asked.clone(), Stamp::of(&metadata)))
+            })
+            .collect()
     }
 
     /// Adds the C compiler of a C++ compiler, which must exist, and the reverse, which may.

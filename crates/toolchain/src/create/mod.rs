@@ -49,6 +49,8 @@ pub struct Archive {
     pub files: Vec<PackedFile>,
     /// Files that would have been packed, had they existed: if one appears, the archive is out of date.
     pub absent: Vec<PathBuf>,
+    /// Shell scripts and the like that led to the compilers and are not packed: if one changes, the archive is out of date.
+    pub scripts: Vec<(PathBuf, Stamp)>,
     /// Paths with symbolic links in them, and where they led: if one leads elsewhere, the archive is out of date.
     pub links: Vec<(PathBuf, PathBuf)>,
 }
@@ -186,6 +188,8 @@ pub enum CreateError {
 pub fn create(request: &Request, out_dir: &Path) -> Result<Archive, CreateError> {
     let mut plan = plan::Plan::new();
     let compilers = identify::Compilers::identify(&request.compilers)?;
+    // Before they are asked any more.
+    let scripts = compilers.scripts()?;
     plan.add_compilers(&compilers)?;
     for file in &request.extra_files {
         plan.add_extra_file(file)?;
@@ -201,6 +205,7 @@ pub fn create(request: &Request, out_dir: &Path) -> Result<Archive, CreateError>
         name,
         files,
         absent,
+        scripts,
         links,
     })
 }

@@ -345,6 +345,9 @@ fn scripts_and_links_lead_to_the_compiler_behind_them() {
     for path in paths {
         let archive = create(&request(&path), folder.path()).unwrap();
         assert_eq!(archive.name, plain.name, "{}", path.display());
+        let is_script = fs::read(&path).unwrap().starts_with(b"#!");
+        let scripts: Vec<_> = archive.scripts.iter().map(|(path, _)| path).collect();
+        assert_eq!(scripts, if is_script { vec![&path] } else { vec![] });
         let target = path.canonicalize().unwrap();
         assert!(archive.links.contains(&(path, target)));
     }

@@ -41,7 +41,7 @@ impl Entry {
                 .map(PathBuf::from)
                 .unwrap_or_default(),
             size: fs::metadata(&archive.path).map_or(0, |metadata| metadata.len()),
-            files: files.collect(),
+            files: files.chain(archive.scripts.iter().cloned()).collect(),
             links: archive.links.clone(),
             absent: archive.absent.clone(),
         }
