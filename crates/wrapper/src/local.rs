@@ -22,7 +22,7 @@ use crate::children;
 use crate::daemon::Daemon;
 use crate::failure::Stop;
 use crate::job::Job;
-use crate::locks::{self, CpuLock};
+use crate::locks::{self, CpuLock, Lent};
 use crate::nested::STARTED;
 use crate::search::{self, Own};
 use crate::signals::Signals;
@@ -86,7 +86,11 @@ pub(crate) fn run(job: &mut Job<'_>, under: Under, signals: &Signals) -> ExitCod
         let _ = fcntl_setfd(fd, FdFlags::empty());
     }
     if job.custom || job.variables.build_log.is_some() {
-        let code = match supervise(job, signals) {
+        let lent = match (&slot, job.custom) {
+            (Slot::Daemon(_) | Slot::Lock(_), true) => Lent::new(job.variables),
+            _ => None,
+        };
+        let code = match supervise(job, lent.as_ref(), signals) {
             Ok((code, usage)) => {
                 job.record.cpu_time = usage.user + usage.system;
                 code
@@ -94,7 +98,7 @@ pub(crate) fn run(job: &mut Job<'_>, under: Under, signals: &Signals) -> ExitCod
             Err(error) => i32::from(cannot_run(job, &error)),
         };
         job.finish(code);
-        drop(slot);
+        drop((lent, slot));
         signals.die_if_caught();
         return exit_code(code);
     }
@@ -114,6 +118,9 @@ fn take_slot(job: &Job<'_>, under: Under, signals: &Signals) -> Result<Slot, Sto
         Under::Nothing => Ok(Slot::None),
         Under::Lock => lock(),
         Under::Daemon(mut daemon) => {
+            if let Some(lock) = locks::acquire_lent(job.variables, signals)? {
+                return Ok(Slot::Lock(lock));
+            }
             let output = match &job.output {
                 Some(output) => job.working_directory.join(output).into_os_string(),
                 None => OsString::new(),
@@ -132,10 +139,18 @@ fn take_slot(job: &Job<'_>, under: Under, signals: &Signals) -> Result<Slot, Sto
 }
 
 /// Runs the job as a child and waits for it; signals are passed on.
-pub(crate) fn supervise(job: &Job<'_>, signals: &Signals) -> io::Result<(i32, Usage)> {
+pub(crate) fn supervise(
+    job: &Job<'_>,
+    lent: Option<&Lent>,
+    signals: &Signals,
+) -> io::Result<(i32, Usage)> {
     signals.install();
     let begin = Instant::now();
     let mut command = command(job);
+    if let Some(lent) = lent {
+        let (name, value) = lent.variable();
+        command.env(name, value);
+    }
     let mut child = match command.spawn() {
         Ok(child) => child,
         // No room for one more process: the compiler may have ours.

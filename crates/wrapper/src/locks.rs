@@ -3,11 +3,17 @@
 //! Each lock is a file in a folder of this user alone; holding it is an flock on an open file, which lasts through exec for as long as somebody has the
 //! descriptor. Any problem with the folder means that we go on without a lock: too many processes at once are better than a failed build.
 //!
+//! A command under `icerun` may start wrappers in its turn (`icerun make`), and waits for them while it has a slot: with all slots taken by such commands everybody would
+//! wait for ever. So it lends its slot: a lock of its own, named in the environment, under which the wrappers below it do their local work one after the other.
+//!
 //! How many processors we may use (affinity, control group) costs a dozen system calls, so it is only asked if the first lock is taken already: that one exists
 //! however many there are.
 
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -18,6 +24,9 @@ use rustix::io::Errno;
 use crate::log::Log;
 use crate::signals::{Interrupted, Signals};
 use crate::variables::Variables;
+
+/// Names the lock of the command we were started by.
+const LENT: &str = "_GELATO_SLOT";
 
 /// One lock, held until dropped or, if handed on, until the last process that has it ends.
 #[derive(Debug)]
@@ -40,6 +49,58 @@ pub(crate) fn acquire(
     }
 }
 
+/// Waits for the slot that the command above us lends; `None` if there is none.
+pub(crate) fn acquire_lent(
+    variables: &Variables,
+    signals: &Signals,
+) -> Result<Option<CpuLock>, Interrupted> {
+    let Some(name) = lent_name() else {
+        return Ok(None);
+    };
+    signals.unguarded(|| {
+        let folder = Folder::of_this_user(variables).ok()?;
+        let file = File::options().write(true).open(folder.0.join(name)).ok()?;
+        lock(file).ok()
+    })
+}
+
+/// A slot of ours that is lent to the wrappers below the command we start.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    path: PathBuf,
+}
+
+impl Lent {
+    /// `None`: they have to find slots of their own.
+    pub(crate) fn new(variables: &Variables) -> Option<Lent> {
+        let folder = Folder::of_this_user(variables).ok()?;
+        let name = format!("slot-{}", std::process::id());
+        folder.open(&name).ok()?;
+        Some(Lent {
+            path: folder.0.join(name),
+        })
+    }
+
+    /// The variable for the command.
+    pub(crate) fn variable(&self) -> (&'static str, &OsStr) {
+        (LENT, self.path.file_name().unwrap_or_default())
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn lent_name() -> Option<OsString> {
+    env::var_os(LENT).filter(|name| {
+        name.as_bytes()
+            .strip_prefix(b"slot-")
+            .is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+    })
+}
+
 fn try_acquire(variables: &Variables) -> io::Result<CpuLock> {
     let folder = Folder::of_this_user(variables)?;
     if let Some(lock) = folder.try_lock(0)? {
@@ -51,6 +112,12 @@ fn try_acquire(variables: &Variables) -> io::Result<CpuLock> {
         if let Some(lock) = folder.try_lock(index)? {
             return Ok(lock);
         }
+    }
+    // Those who have the locks may wait for us.
+    if let Some(name) = lent_name()
+        && let Ok(file) = File::options().write(true).open(folder.0.join(name))
+    {
+        return lock(file);
     }
     folder.lock(start)
 }
@@ -109,13 +176,7 @@ impl Folder {
 
     fn lock(&self, index: usize) -> io::Result<CpuLock> {
         let file = self.open(&format!("cpu-{index}"))?;
-        loop {
-            match flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(CpuLock { file }),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(named(&self.0, &errno.into())),
-            }
-        }
+        lock(file).map_err(|error| named(&self.0, &error))
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
@@ -128,6 +189,16 @@ impl Folder {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(self.0.join(name))
             .map_err(|error| named(&self.0, &error))
+    }
+}
+
+fn lock(file: File) -> io::Result<CpuLock> {
+    loop {
+        match flock(&file, FlockOperation::LockExclusive) {
+            Ok(()) => return Ok(CpuLock { file }),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

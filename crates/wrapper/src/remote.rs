@@ -280,7 +280,7 @@ impl Attempt<'_> {
         job.note_local();
         // A preprocessor of an earlier attempt has nothing to do any more.
         self.source = None;
-        let (code, usage) = local::supervise(job, self.signals).map_err(|error| {
+        let (code, usage) = local::supervise(job, None, self.signals).map_err(|error| {
             Failure::here(
                 LocalReason::AssignedHere,
                 format!("cannot run the compiler: {error}"),
