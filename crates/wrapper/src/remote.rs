@@ -111,7 +111,7 @@ impl Attempt<'_> {
         let begin = Instant::now();
         match first_look(&self.plan) {
             Finding::Plain => {}
-            Finding::Contextual => self.plan = self.plan.with_full_preprocessing(),
+            Finding::Contextual => self.plan = expanded(&self.plan)?,
             worse => {
                 if let Some(reason) = worse.reason() {
                     return Err(Failure::here(reason, reason.explanation().trim()).into());
@@ -120,13 +120,7 @@ impl Attempt<'_> {
         }
         let mut files = self.plan.extra_files.clone();
         files.extend_from_slice(extra_files);
-        self.offers = toolchains::offers(
-            job,
-            &self.plan,
-            &files,
-            &mut daemon,
-            self.signals,
-        )?;
+        self.offers = toolchains::offers(job, &self.plan, &files, &mut daemon, self.signals)?;
         self.copies = verify::copies(job.variables, &mut self.plan);
         let mut restarted = false;
         loop {
@@ -149,7 +143,7 @@ impl Attempt<'_> {
             if expand {
                 restarted = true;
                 self.source = None;
-                self.plan = self.plan.with_full_preprocessing();
+                self.plan = expanded(&self.plan)?;
                 job.log
                     .info(format_args!("{}, expanding macros here", failure.text));
             } else if retry {
@@ -615,6 +609,16 @@ fn address_of(answer: &UseCs) -> Result<SocketAddr, Failure> {
         )
         .numbered(2)),
     }
+}
+
+/// The same job with macros expanded here. Where they were, the columns of debug information would change.
+fn expanded(plan: &RemotePlan) -> Result<RemotePlan, Failure> {
+    const DEBUG: u32 = 1 | 2;
+    if plan.preprocessing == Preprocessing::Merge && plan.arg_flags & DEBUG != 0 {
+        let reason = LocalReason::ContextualSource;
+        return Err(Failure::here(reason, reason.explanation().trim()));
+    }
+    Ok(plan.with_full_preprocessing())
 }
 
 /// What the source itself says about how it can travel; headers show only in the merged text.

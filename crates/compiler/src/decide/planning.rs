@@ -8,7 +8,7 @@ use super::Pass;
 use crate::configure;
 use crate::flags::Class;
 use crate::names::{Family, Language, base_name};
-use crate::plan::{Preprocessing, RemotePlan, replace_suffix};
+use crate::plan::{Preprocessing, RemotePlan, Word, replace_suffix};
 use crate::{FileKind, LocalReason};
 
 impl Pass<'_> {
@@ -109,21 +109,31 @@ impl Pass<'_> {
         if self.several_outputs && derives {
             return Err(LocalReason::SideFiles);
         }
-        // Clang leaves an empty file for the debug information beside its assembly.
-        if self.split_dwarf && self.assembly && self.compiler.family == Family::Clang {
+        // Clang leaves an empty file for the debug information beside its assembly, GCC names in it one that is not made yet. An absolute name is recorded as it is,
+        // which the worker, who has the output elsewhere, cannot do.
+        if self.split_dwarf && (self.assembly || Path::new(&output).is_absolute()) {
             return Err(LocalReason::SideFiles);
         }
         // What goes into the link belongs to the folder of the source, which only a line marker tells the worker.
         if self.lto && self.compiler.family == Family::Gcc {
             self.add(OsStr::new("-fworking-directory"), Class::Local);
         }
+        if self.complains_of_precompiled() {
+            return Err(LocalReason::PrecompiledHeader);
+        }
         let mode = if self.assembly { "-S" } else { "-c" };
         self.add(OsStr::new(mode), Class::Remote);
         self.add_dependency_words(&output, output_given, already)?;
         self.add_colours();
-        let full = self.settings.full_preprocessing
-            || self.unused_macros
-            || (self.expand_for_gcc && self.compiler.family == Family::Gcc);
+        // Expanded text changes the columns in debug information. Pedantic complaints about merged text, if there are any, make the job local.
+        let parallel = |word: &Word| word.text.as_encoded_bytes().starts_with(b"-fopen");
+        let pedantic_only = self.requests.debug() && !self.words.iter().any(parallel);
+        let expand_for_gcc = self.expand_for_gcc && self.compiler.family == Family::Gcc;
+        let needed = self.unused_macros || (expand_for_gcc && !pedantic_only);
+        if needed && self.requests.debug() && !already {
+            return Err(LocalReason::PreprocessorOption);
+        }
+        let full = self.settings.full_preprocessing || needed;
         Ok(RemotePlan {
             family: self.compiler.family,
             language,
@@ -146,6 +156,25 @@ impl Pass<'_> {
             extra_files: std::mem::take(&mut self.extra_files),
             arg_flags: self.arg_flags,
         })
+    }
+
+    /// GCC says with `-Winvalid-pch` which precompiled headers it finds along the search path and does not use; only its compiler proper looks for them. One that a build
+    /// system includes by name is made with the same options.
+    fn complains_of_precompiled(&self) -> bool {
+        let last = self.words.iter().rev().find(|word| {
+            ["-Winvalid-pch", "-Wno-invalid-pch"]
+                .iter()
+                .any(|name| word.text == *name)
+        });
+        let named = self.words.windows(2).any(|pair| {
+            let mut precompiled = pair[1].text.clone();
+            precompiled.push(".gch");
+            pair[0].text == "-include"
+                && self.files.kind(Path::new(&precompiled)) != FileKind::Missing
+        });
+        self.compiler.family == Family::Gcc
+            && last.is_some_and(|word| word.text == "-Winvalid-pch")
+            && !named
     }
 
     fn input_language(&self, suffix: Option<&[u8]>) -> Result<Language, LocalReason> {

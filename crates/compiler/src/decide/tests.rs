@@ -111,7 +111,31 @@ fn outputs_that_a_driver_handles_oddly_stay_here() {
         local(Family::Clang, "-S x.c -gdwarf-4 -gsplit-dwarf"),
         LocalReason::SideFiles
     );
-    assert!(!remote(Family::Gcc, "-S x.c -g -gsplit-dwarf").split_dwarf);
+    for line in ["-S x.c -g", "-c x.c -g -o /tmp/x.o"] {
+        assert_eq!(
+            local(Family::Gcc, &format!("{line} -gsplit-dwarf")),
+            LocalReason::SideFiles
+        );
+    }
+    assert!(remote(Family::Gcc, "-c x.c -g -gsplit-dwarf -o d/x.o").split_dwarf);
+}
+
+#[test]
+fn debug_information_is_not_made_from_expanded_text() {
+    let how = |line| remote(Family::Gcc, line).preprocessing;
+    assert_eq!(how("-c x.c -pedantic"), Preprocessing::Full);
+    assert_eq!(how("-c x.c -pedantic -g"), Preprocessing::Merge);
+    for line in ["-c x.c -g -fopenmp -pedantic", "-c x.c -Wunused-macros -g"] {
+        assert_eq!(local(Family::Gcc, line), LocalReason::PreprocessorOption);
+    }
+    assert_eq!(
+        local(Family::Gcc, "-c x.c -Winvalid-pch"),
+        LocalReason::PrecompiledHeader
+    );
+    assert_eq!(
+        how("-c x.c -Winvalid-pch -Wno-invalid-pch"),
+        Preprocessing::Merge
+    );
 }
 
 #[test]
