@@ -70,6 +70,11 @@ impl Job<'_> {
             .append(self.variables.build_log.as_deref(), code, self.name());
     }
 
+    /// Whether the job is local under every policy.
+    fn belongs_here(&self, reason: LocalReason) -> bool {
+        policy::belongs_here(reason) || policy::compiles_nothing(reason, &self.outputs)
+    }
+
     /// What the job is about: its output, source or program.
     fn name(&self) -> &OsStr {
         self.output
@@ -145,7 +150,7 @@ pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
         .and_then(|plan| native::resolve(plan, &job.compiler, variables));
     if !understood
         .as_ref()
-        .is_err_and(|&reason| policy::belongs_here(reason))
+        .is_err_and(|&reason| job.belongs_here(reason))
     {
         notice::broken_settings(&job);
     }
@@ -166,13 +171,16 @@ fn stay(job: &mut Job<'_>, reason: LocalReason) -> ExitCode {
     notice::breakdown(job, reason);
     let signals = Signals::default();
     // What waits for another program's output must not take the slot that program may need.
-    if matches!(
-        reason,
-        LocalReason::DriverQuery
-            | LocalReason::NoInput
-            | LocalReason::MissingValue
-            | LocalReason::StandardInput
-    ) {
+    let reads_from_another = !job.custom && job.words.iter().any(|word| word == "-");
+    if reads_from_another
+        || matches!(
+            reason,
+            LocalReason::DriverQuery
+                | LocalReason::NoInput
+                | LocalReason::MissingValue
+                | LocalReason::StandardInput
+        )
+    {
         return local::run(job, Under::Nothing, &signals);
     }
     let under = match job.variables.wish {
@@ -255,7 +263,7 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
 /// The status of a job that must not be done here, after the user was told.
 fn refused(job: &mut Job<'_>, reason: LocalReason, detail: Option<&str>) -> Option<ExitCode> {
     let variables = job.variables;
-    if variables.policy != Policy::Require || policy::belongs_here(reason) {
+    if variables.policy != Policy::Require || job.belongs_here(reason) {
         return None;
     }
     let name = job.name().display();
