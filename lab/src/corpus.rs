@@ -23,13 +23,13 @@ pub use snapshot::{Leave, Snapshot};
 pub use table::{Case, Rule, Table};
 
 use crate::daemon::Daemon;
-use crate::host::{Done, Task};
+use crate::host::Task;
 use crate::log::LogFile;
 use crate::programs::Flavour;
 use crate::record;
 
 /// For one line, through a cluster that may have to pack a toolchain first.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// All files of all cases are of this time, in Unix seconds: some of them ask.
 const FILE_TIME: &str = "@1700000000";
 const BARE_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -62,6 +62,7 @@ pub fn run(
         folder,
     };
     bench.template()?;
+    let before = Snapshot::of(&bench.template_folder())?;
     let cases: Vec<&Case> = table
         .cases
         .iter()
@@ -86,6 +87,10 @@ pub fn run(
     });
     let mut outcomes = outcomes.into_inner().unwrap_or_default();
     outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+    // Its files are linked, not copied, into the folder of every case.
+    if before != Snapshot::of(&bench.template_folder())? {
+        bail!("a case changes the files all begin with");
+    }
     Ok(Report { outcomes })
 }
 
@@ -97,7 +102,9 @@ struct Bench<'a> {
 
 /// What one run of a line left.
 struct Ran {
-    done: Done,
+    status: String,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
     files: Snapshot,
 }
 
@@ -131,33 +138,30 @@ impl Bench<'_> {
             outcome.left_out = Some(format!("{} is not there", missing.display()));
             return Ok(outcome);
         }
-        let work = self.folder.join("work").join(&case.name);
-        let base = self.folder.join("base").join(&case.name);
-        for folder in [&work, &base] {
-            fs::create_dir_all(folder.parent().context("folder of cases")?)?;
+        let folder = self.folder.join(&case.name);
+        fs::create_dir(&folder)?;
+        self.submitter.host().give(&folder)?;
+        let log = LogFile::new(folder.join("jobs.log"));
+        let done = self
+            .submitter
+            .host()
+            .run(&self.script(case, &folder, &log), PATIENCE)?;
+        outcome.wall = done.wall;
+        if !done.status.success() {
+            bail!("{}\n{}{}", done.status, done.out(), done.err());
         }
-        copy(&self.template_folder(), &work)?;
-        for line in &case.prepare {
-            let done = self.bare(line, &work)?;
-            if !done.status.success() {
-                bail!("{line}: {}\n{}{}", done.status, done.out(), done.err());
-            }
-        }
-        fs::rename(&work, &base)?;
-        let local = self.ran(&work, &base, || self.bare(&case.run, &work))?;
+        let local = Ran::read(&folder, "local")?;
         if !case.rules.is_empty() {
-            let again = self.ran(&work, &base, || self.bare(&case.run, &work))?;
+            let again = Ran::read(&folder, "again")?;
             if differences(&local, &again, Leave::default()).is_empty() {
                 bail!("needs no rule: two runs of the bare compiler are the same");
             }
-            outcome.differences = differences(&local, &again, Leave::of(case));
-            if !outcome.differences.is_empty() {
-                bail!("the bare compiler alone: {:?}", outcome.differences);
+            let left = differences(&local, &again, Leave::of(case));
+            if !left.is_empty() {
+                bail!("the bare compiler alone: {left:?}");
             }
         }
-        let log = LogFile::new(self.folder.join(format!("{}.log", case.name)));
-        let ours = self.ran(&work, &base, || self.wrapped(&case.run, &work, &log))?;
-        outcome.differences = differences(&local, &ours, Leave::of(case));
+        outcome.differences = differences(&local, &Ran::read(&folder, "ours")?, Leave::of(case));
         outcome.jobs = match self.submitter.programs().flavour {
             Flavour::Gelato => record::from_build_log(&log.text())?,
             Flavour::Icecream => record::from_icecream_log(&log.text()),
@@ -166,52 +170,82 @@ impl Bench<'_> {
         if case.remote && !(outcome.jobs.iter().all(elsewhere) && !outcome.jobs.is_empty()) {
             outcome.not_remote = true;
         }
-        fs::remove_dir_all(&base)?;
+        if std::env::var_os("GELATO_LAB_KEEP").is_none() {
+            fs::remove_dir_all(&folder)?;
+        }
         Ok(outcome)
     }
 
-    /// Runs a line in a fresh copy of `base` called `work`, and removes that.
-    fn ran(&self, work: &Path, base: &Path, run: impl Fn() -> Result<Done>) -> Result<Ran> {
-        copy(base, work)?;
-        let done = run()?;
-        let files = Snapshot::of(work)?;
-        fs::remove_dir_all(work)?;
-        Ok(Ran { done, files })
-    }
-
-    fn bare(&self, line: &str, folder: &Path) -> Result<Done> {
-        let task = Task::new("sh")
-            .args(["-c", line])
-            .env("PATH", BARE_PATH)
-            .folder(folder);
-        self.submitter.host().run(&task, PATIENCE)
-    }
-
-    fn wrapped(&self, line: &str, folder: &Path, log: &LogFile) -> Result<Done> {
+    /// All runs of one case in one go: entering a host costs more than a small compilation.
+    fn script(&self, case: &Case, folder: &Path, log: &LogFile) -> Task {
         let task = self.submitter.wrapped(Task::new("sh"));
-        let task = match self.submitter.programs().flavour {
-            // As users have it: whatever the wrapper says of its own shows.
-            Flavour::Gelato => task
-                .args(["-c", &format!("unset ICECC_DEBUG ICECC_LOGFILE; {line}")])
-                .env("GELATO_BUILD_LOG", log.path()),
-            // Only its debug log says what became of a job.
-            Flavour::Icecream => task.args(["-c", line]).env("ICECC_LOGFILE", log.path()),
+        // Without variables for its log ours is as users have it: whatever it says of its own shows. Only the debug log of Icecream's says what became of a job.
+        let (quiet, task) = match self.submitter.programs().flavour {
+            Flavour::Gelato => (
+                "unset ICECC_DEBUG ICECC_LOGFILE",
+                task.env("GELATO_BUILD_LOG", log.path()),
+            ),
+            Flavour::Icecream => (":", task.env("ICECC_LOGFILE", log.path())),
         };
-        self.submitter.host().run(&task.folder(folder), PATIENCE)
+        let again = if case.rules.is_empty() {
+            ":"
+        } else {
+            "run again \"$bare\""
+        };
+        let script = format!(
+            "template=$1 line=$2 bare={BARE_PATH}; shift 2
+            run() {{
+                cp -al \"$base\" work && cd work || exit
+                PATH=$2 sh -c \"$line\" >../\"$1\".out 2>../\"$1\".err
+                echo $? >../\"$1\".status
+                cd .. && mv work \"$1\" || exit
+            }}
+            base=$template
+            if [ $# != 0 ]; then
+                cp -al \"$template\" work && cd work || exit
+                for prepare; do PATH=$bare sh -c \"$prepare\" || exit; done
+                cd .. && mv work base || exit
+                base=base
+            fi
+            run local \"$bare\"
+            {again}
+            {quiet}
+            run ours \"$PATH\""
+        );
+        task.args(["-c", &script, "corpus"])
+            .arg(self.template_folder())
+            .arg(&case.run)
+            .args(&case.prepare)
+            .folder(folder)
+    }
+}
+
+impl Ran {
+    fn read(folder: &Path, name: &str) -> Result<Ran> {
+        let part = |suffix: &str| -> Result<Vec<u8>> {
+            let file = folder.join(format!("{name}.{suffix}"));
+            fs::read(&file).with_context(|| file.display().to_string())
+        };
+        Ok(Ran {
+            status: String::from_utf8_lossy(&part("status")?).trim().to_owned(),
+            stdout: part("out")?,
+            stderr: part("err")?,
+            files: Snapshot::of(&folder.join(name))?,
+        })
     }
 }
 
 fn differences(local: &Ran, ours: &Ran, leave: Leave<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
-    if local.done.status != ours.done.status {
+    if local.status != ours.status {
         found.push(Difference::Exit {
-            local: local.done.status.to_string(),
-            ours: ours.done.status.to_string(),
+            local: local.status.clone(),
+            ours: ours.status.clone(),
         });
     }
     for (stream, local, ours) in [
-        ("stdout", &local.done.stdout, &ours.done.stdout),
-        ("stderr", &local.done.stderr, &ours.done.stderr),
+        ("stdout", &local.stdout, &ours.stdout),
+        ("stderr", &local.stderr, &ours.stderr),
     ] {
         let local = Rule::apply_all(leave.rules, local);
         let ours = Rule::apply_all(leave.rules, ours);
@@ -225,10 +259,6 @@ fn differences(local: &Ran, ours: &Ran, leave: Leave<'_>) -> Vec<Difference> {
     }
     found.extend(local.files.differences(&ours.files, leave));
     found
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    command("cp", &["-a"], &[from, to])
 }
 
 fn command(program: &str, options: &[&str], paths: &[&Path]) -> Result<()> {

@@ -1,8 +1,9 @@
 //! What came out of a corpus: where jobs ran, and what was different.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::record::{JobRecord, Verdict};
 
@@ -60,6 +61,8 @@ pub struct Outcome {
     pub not_remote: bool,
     /// Why it could not be carried out, if so.
     pub error: Option<String>,
+    /// All its runs together.
+    pub wall: Duration,
 }
 
 /// What became of all.
@@ -78,6 +81,7 @@ impl Outcome {
             jobs: Vec::new(),
             not_remote: false,
             error: None,
+            wall: Duration::ZERO,
         }
     }
 
@@ -95,6 +99,15 @@ impl Report {
     /// All jobs of all cases.
     pub fn jobs(&self) -> impl Iterator<Item = &JobRecord> {
         self.outcomes.iter().flat_map(|outcome| &outcome.jobs)
+    }
+
+    /// Cases all jobs of which were done by workers.
+    pub fn entirely_remote(&self) -> usize {
+        let remote = |job: &JobRecord| matches!(job.verdict, Verdict::Remote(_));
+        self.outcomes
+            .iter()
+            .filter(|outcome| !outcome.jobs.is_empty() && outcome.jobs.iter().all(remote))
+            .count()
     }
 
     fn cases_with(&self, kind: impl Fn(&Difference) -> bool) -> usize {
@@ -164,18 +177,6 @@ impl fmt::Display for Report {
                 Verdict::FailedOver(reason) => *again.entry(reason.as_str()).or_insert(0) += 1,
             }
         }
-        let entirely: BTreeSet<&str> = self
-            .outcomes
-            .iter()
-            .filter(|outcome| {
-                !outcome.jobs.is_empty()
-                    && outcome
-                        .jobs
-                        .iter()
-                        .all(|job| matches!(job.verdict, Verdict::Remote(_)))
-            })
-            .map(|outcome| outcome.name.as_str())
-            .collect();
         let left_out: Vec<&Outcome> = self
             .outcomes
             .iter()
@@ -187,7 +188,7 @@ impl fmt::Display for Report {
             "cases: {}, left out: {}, entirely remote: {}",
             self.outcomes.len() - left_out.len(),
             left_out.len(),
-            entirely.len()
+            self.entirely_remote()
         )?;
         for outcome in left_out {
             let why = outcome.left_out.as_deref().unwrap_or_default();

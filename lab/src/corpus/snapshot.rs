@@ -41,8 +41,8 @@ pub struct Snapshot {
 struct Entry {
     kind: Kind,
     mode: u32,
-    /// Number of names; 1 for folders, whose own number depends on the file system.
-    names: u64,
+    /// Number of names in the folder; 1 for folders.
+    names: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,8 @@ impl Snapshot {
     /// # Errors
     /// Something in it cannot be read.
     pub fn of(folder: &Path) -> Result<Snapshot> {
-        let mut entries = BTreeMap::new();
+        let mut entries: BTreeMap<PathBuf, Entry> = BTreeMap::new();
+        let mut files: BTreeMap<(u64, u64), Vec<PathBuf>> = BTreeMap::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(next) = folders.pop() {
             for entry in fs::read_dir(&next)? {
@@ -76,16 +77,24 @@ impl Snapshot {
                 } else {
                     Kind::Other
                 };
+                let name = path.strip_prefix(folder)?.to_owned();
+                if !metadata.is_dir() {
+                    let file = (metadata.dev(), metadata.ino());
+                    files.entry(file).or_default().push(name.clone());
+                }
                 let entry = Entry {
-                    names: if kind == Kind::Folder {
-                        1
-                    } else {
-                        metadata.nlink()
-                    },
+                    names: 1,
                     mode: metadata.mode() & 0o7777,
                     kind,
                 };
-                entries.insert(path.strip_prefix(folder)?.to_owned(), entry);
+                entries.insert(name, entry);
+            }
+        }
+        for twins in files.values().filter(|names| names.len() > 1) {
+            for name in twins {
+                if let Some(entry) = entries.get_mut(name) {
+                    entry.names = twins.len();
+                }
             }
         }
         Ok(Snapshot { entries })
