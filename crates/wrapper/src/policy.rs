@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use gelato_compiler::LocalReason;
+use gelato_compiler::{LocalReason, Output, OutputRole};
 
 /// The setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,24 @@ pub(crate) fn belongs_here(reason: LocalReason) -> bool {
     }
 }
 
+/// Whether an option that keeps the job here makes it one that compiles nothing: `-M`, `-fsyntax-only`.
+pub(crate) fn compiles_nothing(reason: LocalReason, outputs: &[Output]) -> bool {
+    let compiled = |output: &Output| {
+        matches!(
+            output.role,
+            OutputRole::Object
+                | OutputRole::Assembly
+                | OutputRole::Linked
+                | OutputRole::PrecompiledHeader
+                | OutputRole::Report
+        )
+    };
+    matches!(
+        reason,
+        LocalReason::DependencyOption | LocalReason::LocalOption
+    ) && !outputs.iter().any(compiled)
+}
+
 /// Whether something on this machine or around it does not work, of which the user would otherwise hear nothing.
 pub(crate) fn is_breakdown(reason: LocalReason) -> bool {
     use LocalReason as R;
@@ -99,6 +117,25 @@ mod tests {
             assert_eq!(policy.pause_before_asking_again(4), None);
             assert!(policy.further_workers() > Policy::Auto.further_workers());
         }
+    }
+
+    #[test]
+    fn an_option_that_keeps_an_object_here_is_no_excuse() {
+        let output = |role| Output {
+            role,
+            path: "x".into(),
+            pattern: false,
+        };
+        let dependencies = output(OutputRole::Dependencies);
+        let object = output(OutputRole::Object);
+        let reason = LocalReason::LocalOption;
+        assert!(compiles_nothing(reason, &[]));
+        assert!(compiles_nothing(
+            reason,
+            std::slice::from_ref(&dependencies)
+        ));
+        assert!(!compiles_nothing(reason, &[dependencies, object]));
+        assert!(!compiles_nothing(LocalReason::NoDaemon, &[]));
     }
 
     #[test]

@@ -94,6 +94,9 @@ fn some_things_belong_here_whatever_is_required() {
         "gcc -x c -c - -o stdin.o",
         "gcc -c code.s",
         "gcc -c good.c -o",
+        "gcc -M good.c",
+        "gcc -c good.c -MM",
+        "gcc -fsyntax-only good.c",
         "true",
         "gcc",
     ] {
