@@ -22,6 +22,15 @@ const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"]
 /// The words with every readable `@file` replaced by its content, again and again. `Err` if a file cannot be expanded or seems to contain itself; the
 /// compiler then says so itself.
 pub fn expand(words: &[OsString], files: &dyn Files) -> Result<Vec<OsString>, LocalReason> {
+    expand_noting(words, files, &mut |_| {})
+}
+
+/// Like [`expand`]; `opened_file` is told the name of each response file that is read, in order.
+pub fn expand_noting(
+    words: &[OsString],
+    files: &dyn Files,
+    opened_file: &mut dyn FnMut(&Path),
+) -> Result<Vec<OsString>, LocalReason> {
     let mut pending: Vec<OsString> = words.iter().rev().cloned().collect();
     let mut expanded = Vec::with_capacity(words.len());
     let mut opened = 0;
@@ -42,6 +51,7 @@ pub fn expand(words: &[OsString], files: &dyn Files) -> Result<Vec<OsString>, Lo
         if opened > MAX_FILES {
             return Err(LocalReason::ResponseFile);
         }
+        opened_file(name);
         let text = files
             .read(name, MAX_BYTES)
             .map_err(|_| LocalReason::ResponseFile)?;
@@ -158,6 +168,10 @@ mod tests {
             expand(&words(&["@a", "@none", "@"]), &files),
             Ok(words(&["-O2", "-g", "x.c", "-c", "@none", "@"]))
         );
+        let mut opened = Vec::new();
+        let note = &mut |name: &Path| opened.push(name.to_owned());
+        expand_noting(&words(&["@a", "@none"]), &files, note).expect("words");
+        assert_eq!(opened, [Path::new("a"), Path::new("b")]);
     }
 
     #[test]

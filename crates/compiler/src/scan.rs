@@ -139,7 +139,7 @@ impl Scanner {
     }
 
     /// A scanner for source whose macros are expanded remotely.
-    pub fn merged(family: Family) -> Scanner {
+    fn merged(family: Family) -> Scanner {
         let mut needles = vec![
             ("#embed", Finding::Contextual),
             ("# embed", Finding::Contextual),
@@ -171,7 +171,7 @@ impl Scanner {
     }
 
     /// A scanner for source that is fully expanded.
-    pub fn expanded(family: Family) -> Scanner {
+    fn expanded(family: Family) -> Scanner {
         Scanner::new(family, &[])
     }
 

@@ -399,6 +399,7 @@ pub(super) const PREFIX: &[Rule] = &[
     starting("-fprebuilt-", Local(Modules)),
     starting("-fproc-stat-report", Local(SideFiles)),
     starting("-fprofile", Local(SideFiles)),
+    starting("-fprofile-sample-use=", SendFile),
     starting("-fprofile-update=", Class(C::Both)),
     starting("-frandom-seed=", Class(C::Both)),
     starting("-frepo", Local(SideFiles)),
