@@ -47,7 +47,8 @@ impl Log {
         } else if let Some(number) = &variables.message_descriptor {
             match inherited(number) {
                 Some(file) => log.sink = Sink::File(file),
-                None => log.error(format_args!(
+                // Ordinary: ccache closes it but leaves the variable when it hands over a command it does not cache.
+                None => log.warning(format_args!(
                     "UNCACHED_ERR_FD provides an invalid file descriptor, using stderr"
                 )),
             }

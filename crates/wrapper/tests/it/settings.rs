@@ -249,8 +249,15 @@ fn messages_go_where_ccache_wants_them() {
     assert!(output.status.success() && output.stderr.is_empty());
     let text = fs::read_to_string(fixture.path("ccache")).expect("messages");
     assert!(text.contains("<building_local>"));
-    let output = with(&fixture, &[("UNCACHED_ERR_FD", "99")], "gcc -c good.c");
-    assert!(output.status.success());
+    // What ccache leaves behind for commands it hands over: nothing to say unless asked.
+    let closed = ("UNCACHED_ERR_FD", "99");
+    let output = with(&fixture, &[closed], "gcc -c good.c");
+    assert!(output.status.success() && output.stderr.is_empty());
+    let output = with(
+        &fixture,
+        &[closed, ("ICECC_DEBUG", "warnings")],
+        "gcc -c good.c",
+    );
     assert!(said(&output).contains("UNCACHED_ERR_FD provides an invalid file descriptor"));
 }
 
