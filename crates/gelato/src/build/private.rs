@@ -103,9 +103,9 @@ async fn start_scheduler() -> anyhow::Result<(SocketAddr, JoinHandle<()>, onesho
 
 fn daemon_config(scheduler: SocketAddr, socket: &Path, base: PathBuf) -> gelato_daemon::Config {
     let slots = std::thread::available_parallelism().map_or(1, usize::from);
-    let level = std::env::var("ICECC_COMPRESSION")
-        .ok()
-        .and_then(|level| level.parse().ok());
+    let level = crate::cli::settings::load()
+        .integer(&gelato_settings::keys::DAEMON_COMPRESSION)
+        .and_then(|level| i32::try_from(level).ok());
     gelato_daemon::Config {
         // A scheduler keeps one daemon of a name and address; there may be more builds, and the daemon of
         // another user.
