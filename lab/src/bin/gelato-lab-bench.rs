@@ -1,14 +1,16 @@
-//! Measures our programs beside the distribution's Icecream in one run: wrapper start-up, what a remote job costs, the
+//! Measures our programs beside the distribution's Icecream in one run: wrapper start-up, what local and remote jobs cost, the
 //! submitter's processor time per translation unit, round trips, memory. Needs root; build it with `--release`.
 //!
 //! Every figure of one kind is taken in turns, so that a disturbance of the machine meets both sides.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use gelato_lab::host::Host;
 use gelato_lab::record::tally;
 use gelato_lab::{
     Cluster, Daemon, DaemonSpec, Flavour, Layout, Programs, Task, build, programs, segment, sources,
@@ -17,10 +19,20 @@ use gelato_lab::{
 const PATIENCE: Duration = Duration::from_secs(600);
 const STARTS: usize = 300;
 const JOBS: usize = 40;
+const LOCAL_JOBS: usize = 300;
+/// Runs of one command before the next has its turn.
+const BATCH: usize = 5;
+const IN_TURNS: &str = "--in-turns";
 const EMPTY: [&str; 4] = ["-c", "empty.c", "-o", "empty.o"];
 
 fn main() -> ExitCode {
-    match run() {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let result = match words.split_first() {
+        // Inside a host: see `in_turns`.
+        Some((first, rest)) if first == IN_TURNS => take_turns(rest),
+        _ => run(),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gelato-lab-bench: {error:#}");
@@ -37,12 +49,27 @@ fn run() -> Result<()> {
         println!("(a debug build: only good for seeing that the measurement works)");
     }
     starts()?;
+    let alone = Cluster::builder(Layout::Namespaces).empty()?;
+    local_jobs(
+        "no daemon",
+        alone.scheduler_host(),
+        alone.scheduler_host().folder(),
+    )?;
+    alone.shut_down()?;
     let clusters = [Flavour::Gelato, Flavour::Icecream].map(|flavour| (flavour, cluster(flavour)));
     let mut running = Vec::new();
     for (flavour, cluster) in clusters {
         running.push((flavour, cluster?));
     }
     nearly_empty_jobs(&running)?;
+    for (flavour, cluster) in &running {
+        let folder = cluster.work_folder("local")?;
+        local_jobs(
+            &format!("{flavour:?}'s daemon"),
+            cluster.submitter().host(),
+            &folder,
+        )?;
+    }
     for (flavour, cluster) in &mut running {
         conversation(*flavour, cluster)?;
         waiting_wrapper(*flavour, cluster)?;
@@ -125,6 +152,124 @@ fn starts() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What a local job costs beyond the compiler: a link, and a line of 500 words, of a compiler that does nothing.
+fn local_jobs(what: &str, host: &Host, folder: &Path) -> Result<()> {
+    let ours = Programs::find(Flavour::Gelato, folder)?.icecc;
+    let theirs = Programs::find(Flavour::Icecream, folder)?.icecc;
+    let compiler = folder.join("nothing/gcc");
+    fs::create_dir_all(folder.join("nothing"))?;
+    let source = build::write(folder, "nothing.c", "int main(void) { return 0; }\n")?;
+    let done = Command::new("gcc")
+        .args(["-O2", "-static", "-o"])
+        .args([&compiler, &source])
+        .status()?;
+    if !done.success() {
+        bail!("a static program cannot be linked");
+    }
+    build::write(folder, "x.o", "")?;
+    let short: Vec<String> = ["x.o", "-o", "x"].map(str::to_owned).into();
+    let mut long = short.clone();
+    for number in 0..(500 - short.len()) / 4 {
+        long.extend([
+            format!("-I/usr/include/folder-{number}"),
+            format!("-DNAME_{number}=value"),
+            "-Wall".to_owned(),
+            format!("-Lfolder/{number}"),
+        ]);
+    }
+    for (name, words) in [("a link", &short), ("500 words", &long)] {
+        let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
+        let command = |wrapper: Option<&Path>| -> Vec<OsString> {
+            let front = wrapper.into_iter().chain([compiler.as_path()]);
+            let front = front.map(Path::as_os_str).chain(words.iter().copied());
+            front.map(OsStr::to_owned).collect()
+        };
+        let contenders = [
+            ("bare compiler", command(None)),
+            ("Gelato's icecc", command(Some(&ours))),
+            ("Icecream's icecc", command(Some(&theirs))),
+        ];
+        let times = in_turns(host, folder, &contenders.each_ref().map(|(_, words)| words))?;
+        println!(
+            "Local job ({name}, {what}), {LOCAL_JOBS} times in turn, median wall, mean user + system:"
+        );
+        let base = times[0];
+        for ((name, _), (wall, cpu)) in contenders.iter().zip(&times) {
+            println!(
+                "  {name:<36} {wall:>8.0} us ({:+.0}), {cpu:>8.0} us ({:+.0})",
+                wall - base.0,
+                cpu - base.1
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Runs commands in turns in a host's namespace, without the time it takes to get there: median wall time and mean processor time of
+/// each, in microseconds.
+fn in_turns(host: &Host, folder: &Path, commands: &[&Vec<OsString>]) -> Result<Vec<(f64, f64)>> {
+    let mut task = Task::new(std::env::current_exe()?)
+        .arg(IN_TURNS)
+        .folder(folder);
+    for command in commands {
+        task = task.args(command.iter().cloned()).arg(IN_TURNS);
+    }
+    let done = host.run(&task, PATIENCE)?.success()?;
+    done.out()
+        .lines()
+        .map(|line| {
+            let (wall, cpu) = line.split_once(' ').context("no two times")?;
+            Ok((wall.parse()?, cpu.parse()?))
+        })
+        .collect()
+}
+
+/// The other end of [`in_turns`]: each command is followed by the same word.
+fn take_turns(words: &[OsString]) -> Result<()> {
+    let commands: Vec<&[OsString]> = words
+        .split(|word| word == IN_TURNS)
+        .filter(|command| !command.is_empty())
+        .collect();
+    let mut wall = vec![Vec::new(); commands.len()];
+    let mut ticks = vec![0; commands.len()];
+    for round in 0..LOCAL_JOBS / BATCH + 1 {
+        for (index, command) in commands.iter().enumerate() {
+            let before = ticks_of_children()?;
+            for _ in 0..BATCH {
+                let begin = Instant::now();
+                let status = Command::new(&command[0])
+                    .args(&command[1..])
+                    .stdin(Stdio::null())
+                    .status()?;
+                if !status.success() {
+                    bail!("{:?}: {status}", command[0]);
+                }
+                // The first round warms up.
+                if round > 0 {
+                    wall[index].push(begin.elapsed());
+                }
+            }
+            if round > 0 {
+                ticks[index] += ticks_of_children()? - before;
+            }
+        }
+    }
+    let per_second = rustix::param::clock_ticks_per_second();
+    for (wall, ticks) in wall.iter_mut().zip(ticks) {
+        let cpu = Duration::from_micros(ticks * 1_000_000 / per_second / LOCAL_JOBS as u64);
+        println!("{} {}", micros(median(wall)), micros(cpu));
+    }
+    Ok(())
+}
+
+/// User and system time of all that was waited for, in clock ticks: good enough for the sum of many runs.
+fn ticks_of_children() -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = text.rsplit_once(") ").context("no name in stat")?;
+    let fields = fields.split(' ').skip(13).take(2);
+    Ok(fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?)
 }
 
 fn nearly_empty_jobs(clusters: &[(Flavour, Cluster)]) -> Result<()> {
