@@ -139,8 +139,7 @@ fn all_forms_of_create_env_make_the_same_archive() {
         "{name}"
     );
     for form in [
-        &["/usr/bin/gcc"][..],
-        &["--respect-path", "gcc"],
+        &["--respect-path", "gcc"][..],
         &["/usr/bin/g++"],
         &["gcc", "g++"],
         &["--gcc", "/usr/bin/gcc", "/usr/bin/g++"],
@@ -164,6 +163,54 @@ fn all_forms_of_create_env_make_the_same_archive() {
             .any(|line| line.ends_with("a plugin & more.so")),
         "{list}"
     );
+}
+
+#[test]
+fn gcc_and_clang_fit_into_one_archive() {
+    if !has("/usr/bin/gcc") || !has("/usr/bin/g++") || !has("/usr/bin/clang") {
+        return;
+    }
+    let bench = Bench::new();
+    let gcc = ["--gcc", "/usr/bin/gcc", "/usr/bin/g++"];
+    let clang = ["--clang", "/usr/bin/clang", "/no/compilerwrapper"];
+    let archive = bench.created(&[&gcc[..], &clang].concat());
+    assert_eq!(bench.created(&[&clang[..], &gcc].concat()), archive);
+    let (status, text) = bench.test(&archive);
+    assert_eq!(status, Some(0), "{text}");
+    for program in ["/usr/bin/clang", "/usr/bin/gcc", "/usr/bin/g++"] {
+        assert!(text.contains(&format!("{program}...\nOK")), "{text}");
+    }
+}
+
+#[test]
+fn an_interrupted_create_env_leaves_nothing() {
+    if !has("/usr/bin/gcc") {
+        return;
+    }
+    let bench = Bench::new();
+    let mut command = bench.program("icecc-create-env");
+    command
+        .args(["gcc", "--compression", "xz"])
+        .stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let open = PathBuf::from(format!("/proc/{}/fd", child.id()));
+    // Until it writes: a file in the folder, with or without a name.
+    let writes = || {
+        let descriptors = fs::read_dir(&open).into_iter().flatten().flatten();
+        let mut targets = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
+        targets.any(|target| target.starts_with(bench.path()) && target != bench.path())
+    };
+    while !writes() {
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it ended before it was interrupted"
+        );
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(bench.left(), [""; 0]);
 }
 
 #[test]

@@ -49,13 +49,13 @@ const COMPILERS: [Check; 5] = [
 /// `bin/true` is always among them, so an archive without it fails as it does with Icecream.
 ///
 /// In Icecream's archives of clang, `gcc` and `g++` only pass clang's jobs of old peers on to clang and fail otherwise, so
-/// beside clang they prove nothing.
+/// beside clang and without GCC's front end they prove nothing.
 #[must_use]
 pub fn programs_to_check(root: &Path) -> Vec<Check> {
     let is_there = |program: &str| root.join(program.trim_start_matches('/')).is_file();
-    let has_clang = is_there("/usr/bin/clang");
+    let has_gcc = is_there("/usr/bin/cc1") || !is_there("/usr/bin/clang");
     let present = COMPILERS.into_iter().filter(|check| {
-        let stands_in = has_clang && matches!(check.program, "/usr/bin/gcc" | "/usr/bin/g++");
+        let stands_in = !has_gcc && matches!(check.program, "/usr/bin/gcc" | "/usr/bin/g++");
         is_there(check.program) && !stands_in
     });
     [TRUE].into_iter().chain(present).collect()
@@ -114,7 +114,9 @@ pub fn trials(root: &Path) -> Result<Vec<Trial>, String> {
     if family == "clang" {
         compiles("/usr/bin/clang", &[], "c");
         compiles("/usr/bin/clang", &[], "c++");
-    } else {
+    }
+    // Beside clang it may only stand in for it.
+    if family == "gcc" || is_there("cc1") && is_there("gcc") {
         compiles("/usr/bin/gcc", &["-fpreprocessed"], "c");
         if is_there("g++") {
             compiles("/usr/bin/g++", &["-fpreprocessed"], "c++");
@@ -237,5 +239,10 @@ mod tests {
             .collect();
         programs.dedup();
         assert_eq!(programs, ["/bin/true", "/usr/bin/clang", "/usr/bin/as"]);
+        // With its front end it is the real one.
+        std::fs::write(root.path().join("usr/bin/cc1"), "").unwrap();
+        let checks = programs_to_check(root.path());
+        assert!(checks.iter().any(|check| check.program == "/usr/bin/gcc"));
+        assert!(checks.iter().any(|check| check.program == "/usr/bin/g++"));
     }
 }
