@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use gelato_compiler::decide::{Compiler, Decision};
+use gelato_compiler::plan::Preprocessing;
 use gelato_compiler::{
     Family, Language, LocalReason, RemotePlan, Settings, Verdict, decide, names, respfile,
 };
@@ -115,13 +116,17 @@ pub(crate) fn understand(
         return verdict(job, decision, &words);
     }
     let actual_words = behind.words.as_deref().unwrap_or(&words);
-    let plan = verdict(job, read(job, actual_words, &actual), actual_words)?;
+    let decision = read(job, actual_words, &actual);
+    job.outputs.clone_from(&decision.outputs);
+    let plan = verdict(job, decision, actual_words)?;
     if let Some(front) = behind.front {
         let Verdict::Remote(front_plan) = read(job, &words, &actual).verdict else {
             return Err(LocalReason::CompilerScript);
         };
         let words = front_plan.preprocessor_words();
-        if !front.treats_alike(&words, &job.compiler, job.variables) {
+        if !fit_together(&front_plan, &plan)
+            || !front.treats_alike(&words, &job.compiler, job.variables)
+        {
             return Err(LocalReason::CompilerScript);
         }
         job.front = Some(Front {
@@ -130,6 +135,18 @@ pub(crate) fn understand(
         });
     }
     Ok(plan)
+}
+
+/// Whether what one plan preprocesses is what the other compiles, into the same file.
+fn fit_together(front: &RemotePlan, plan: &RemotePlan) -> bool {
+    let about = |plan: &RemotePlan| {
+        let files = (plan.input.clone(), plan.output.clone());
+        (files, plan.language, plan.assembly)
+    };
+    // Expanding macros in place of merging can be asked of the program in front, too; the reverse cannot.
+    let modes_fit = front.preprocessing == plan.preprocessing
+        || (front.preprocessing, plan.preprocessing) == (Preprocessing::Merge, Preprocessing::Full);
+    modes_fit && about(front) == about(plan)
 }
 
 /// Whether the other family might read the same words differently.
