@@ -18,6 +18,7 @@ use rustix::event::PollFlags;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+use crate::behind;
 use crate::children;
 use crate::daemon::Daemon;
 use crate::failure::Stop;
@@ -226,7 +227,7 @@ fn command(job: &Job<'_>) -> Command {
     let mut command = Command::new(program_path(&job.program));
     command.args(job.words);
     command.env(DEPTH, job.depth_for_child().to_string());
-    command.env(STARTED, &job.program);
+    command.env(STARTED, behind::absolute(&job.program));
     command
 }
 
