@@ -210,9 +210,10 @@ fn local_jobs(what: &str, host: &Host, folder: &Path) -> Result<()> {
 /// Runs commands in turns in a host's namespace, without the time it takes to get there: median wall time and mean processor time of
 /// each, in microseconds.
 fn in_turns(host: &Host, folder: &Path, commands: &[&Vec<OsString>]) -> Result<Vec<(f64, f64)>> {
-    let mut task = Task::new(std::env::current_exe()?)
-        .arg(IN_TURNS)
-        .folder(folder);
+    // A host has a `/tmp` of its own, where we may come from.
+    let own = folder.join("in-turns");
+    fs::copy(std::env::current_exe()?, &own)?;
+    let mut task = Task::new(own).arg(IN_TURNS).folder(folder);
     for command in commands {
         task = task.args(command.iter().cloned()).arg(IN_TURNS);
     }
