@@ -41,6 +41,22 @@ pub fn quotes_merged_text(stderr: &[u8]) -> bool {
         })
 }
 
+/// Whether GCC speaks of files or programs of the other machine, or of what merging made of the command line and of macros: it writes their definitions anew, with other
+/// columns (watched with GCC 12).
+pub fn names_the_other_machine(stdout: &[u8], stderr: &[u8]) -> bool {
+    !stdout.is_empty()
+        || [
+            "<stdin>",
+            "<command-line>",
+            "<built-in>",
+            "{standard input}",
+            "/tmp/",
+            " of macro ",
+        ]
+        .iter()
+        .any(|text| contains(stderr, text.as_bytes()))
+}
+
 /// `FILE:LINE:COLUMN: error: …`
 fn is_located_error(line: &[u8]) -> bool {
     let Some(position) = find(line, b": error: ") else {
@@ -117,6 +133,19 @@ mod tests {
         }
         let mixed = b"x.c:3:5: error: bad\nclang: error: unable to execute command\n";
         assert!(!is_compile_error(1, b"", mixed));
+    }
+
+    #[test]
+    fn files_of_the_other_machine_show() {
+        assert!(!names_the_other_machine(b"", b"x.c:1:1: warning: w\n"));
+        assert!(names_the_other_machine(b"x", b""));
+        for text in [
+            "<stdin>:1: warning",
+            "/tmp/x.s: Assembler messages:",
+            "x.h:2:25: note: in definition of macro 'A'",
+        ] {
+            assert!(names_the_other_machine(b"", text.as_bytes()));
+        }
     }
 
     #[test]

@@ -188,6 +188,27 @@ impl RemotePlan {
         self.family == Family::Clang && self.preprocessing == Preprocessing::Merge
     }
 
+    /// Whether GCC was told to quote no source lines, which are all its messages lack elsewhere. The analyser quotes them nevertheless.
+    pub fn is_without_carets(&self) -> bool {
+        const CARETS: [(&str, bool); 3] = [
+            ("-fdiagnostics-show-caret", true),
+            ("-fno-diagnostics-show-caret", false),
+            ("-fdiagnostics-plain-output", false),
+        ];
+        let last = self
+            .words
+            .iter()
+            .rev()
+            .find_map(|word| CARETS.iter().find(|(name, _)| word.text == *name));
+        self.family == Family::Gcc
+            && self.preprocessing == Preprocessing::Merge
+            && last.is_some_and(|&(_, carets)| !carets)
+            && !self
+                .words
+                .iter()
+                .any(|word| word.text.as_bytes().starts_with(b"-fanalyzer"))
+    }
+
     /// Where the split debug information goes: the output with its last suffix replaced.
     pub fn dwo_file(&self) -> OsString {
         replace_suffix(&self.output, "dwo")
@@ -277,5 +298,33 @@ mod tests {
             plan.display_name(Path::new("/home/u")),
             "/-c/-fdirectives-only/-O2/-DX/home/u/x.c"
         );
+    }
+
+    #[test]
+    fn the_last_word_on_carets_counts() {
+        let plan = |words: &[&str]| RemotePlan {
+            family: Family::Gcc,
+            language: Language::C,
+            input: "x.c".into(),
+            output: "x.o".into(),
+            assembly: false,
+            split_dwarf: false,
+            preprocessing: Preprocessing::Merge,
+            default_target: None,
+            words: words
+                .iter()
+                .map(|word| Word::new(*word, Class::Both))
+                .collect(),
+            native: None,
+            layout_warnings: false,
+            extra_files: Vec::new(),
+            arg_flags: 0,
+        };
+        let (on, off) = ("-fdiagnostics-show-caret", "-fno-diagnostics-show-caret");
+        assert!(!plan(&[]).is_without_carets());
+        assert!(plan(&[on, off]).is_without_carets());
+        assert!(!plan(&[off, on]).is_without_carets());
+        assert!(!plan(&[off, "-fanalyzer"]).is_without_carets());
+        assert!(!plan(&[off]).with_full_preprocessing().is_without_carets());
     }
 }

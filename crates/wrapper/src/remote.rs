@@ -544,9 +544,10 @@ impl Attempt<'_> {
                 stdout,
                 stderr,
             } => {
-                // Clang removes what an earlier run left.
+                // Clang removes what an earlier run left; GCC's objects are the assembler's, which does not run.
                 let output = Path::new(&self.plan.output);
-                if fs::symlink_metadata(output).is_ok_and(|m| m.is_file()) {
+                let removes = self.plan.family == Family::Clang || self.plan.assembly;
+                if removes && fs::symlink_metadata(output).is_ok_and(|m| m.is_file()) {
                     let _ = fs::remove_file(output);
                 }
                 (status, stdout, stderr)

@@ -4,7 +4,7 @@
 //! it is here. Nothing a worker does can make us wait longer than the protocol's own limits.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -230,6 +230,10 @@ impl<'a> Worker<'a> {
         }
         let exact = plan.remote_text_is_exact() && !diagnostics::quotes_merged_text(&stderr);
         let exact = exact || (plan.family == Family::Gcc && !caret_workaround);
+        let exact = exact
+            || (plan.is_without_carets()
+                && !diagnostics::names_the_other_machine(&stdout, &stderr)
+                && speaks_plainly());
         if prints && !exact {
             return Err(Failure::here(
                 LocalReason::RemoteOutput,
@@ -363,6 +367,21 @@ pub(crate) fn job_description(
         output_file: (&plan.output).into(),
         dwarf_fission: plan.split_dwarf,
     }
+}
+
+/// Whether GCC would say here what it says there: in the plain locale, to no terminal, in its own colours.
+fn speaks_plainly() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let plain = |category| {
+        set("LC_ALL")
+            .or_else(|| set(category))
+            .or_else(|| set("LANG"))
+            .is_none_or(|value| value == "C" || value == "POSIX")
+    };
+    plain("LC_MESSAGES")
+        && plain("LC_CTYPE")
+        && set("GCC_COLORS").is_none()
+        && !std::io::stderr().is_terminal()
 }
 
 /// The lowest version a worker must have for this job. Clang needs to be told the name of the source, which begins with 34.
