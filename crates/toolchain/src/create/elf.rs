@@ -27,6 +27,8 @@ pub(super) struct Elf {
     pub(super) abi: Abi,
     pub(super) interpreter: Option<PathBuf>,
     pub(super) needed: Vec<Vec<u8>>,
+    /// The name by which others need it; empty if it has none.
+    pub(super) soname: Vec<u8>,
     /// `DT_RPATH`; empty if there is a `DT_RUNPATH`, which makes loaders ignore it.
     pub(super) rpath: Vec<u8>,
     pub(super) runpath: Vec<u8>,
@@ -76,6 +78,7 @@ where
         },
         interpreter: None,
         needed: Vec::new(),
+        soname: Vec::new(),
         rpath: Vec::new(),
         runpath: Vec::new(),
     };
@@ -114,6 +117,7 @@ where
     for &(tag, offset) in &entries {
         match tag {
             elf::DT_NEEDED => found.needed.push(string(offset)?),
+            elf::DT_SONAME => found.soname = string(offset)?,
             elf::DT_RPATH => found.rpath = string(offset)?,
             elf::DT_RUNPATH => found.runpath = string(offset)?,
             _ => {}

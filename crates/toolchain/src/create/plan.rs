@@ -39,7 +39,7 @@ pub(super) struct Plan {
     absent: Vec<PathBuf>,
     links: BTreeMap<PathBuf, PathBuf>,
     libraries: Libraries,
-    /// Loaders, by file name: they are in memory before anything can need them.
+    /// Loaders, by all their names: they are in memory before anything can need them.
     loaders: BTreeSet<OsString>,
     uses: Vec<Use>,
 }
@@ -278,6 +278,10 @@ impl Plan {
         };
         if let Some(loader) = &elf.interpreter {
             self.loaders.extend(loader.file_name().map(OsStr::to_owned));
+            if let Ok(Some(loader)) = self.libraries.headers(loader) {
+                self.loaders
+                    .insert(OsString::from_vec(loader.soname.clone()));
+            }
             self.place(&normalise(loader), loader)?;
         }
         let scope = Scope {
@@ -546,6 +550,51 @@ mod tests {
             let path = folder.path().join(path);
             assert!(items.contains_key(path.as_os_str()), "{path:?}: {items:?}");
         }
+    }
+
+    #[test]
+    fn a_loader_of_its_own_is_asked_where_it_looks() {
+        if !Path::new("/usr/bin/gcc").exists() {
+            eprintln!("skipped: gcc is not installed");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let lib = folder.path().canonicalize().unwrap().join("lib");
+        let shared = ["-shared", "-fPIC", "-Wl,-soname,libfoo.so"];
+        let text = "int foo(void) { return 1; }";
+        link(folder.path(), "lib/libfoo.so", text, &shared);
+        let system = super::super::elf::read("/bin/true".as_ref()).unwrap();
+        let system = system.unwrap();
+        let own_name = system.interpreter.clone().unwrap();
+        let own_name = own_name.file_name().unwrap().as_bytes().to_vec();
+        // As far as the plan goes it need not be able to load anything.
+        let loader = lib.join(OsStr::from_bytes(&own_name));
+        let says = format!("echo '  {} (system search path)'", lib.display());
+        fs::write(&loader, format!("#!/bin/sh\n{says}\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&loader, mode).unwrap();
+        let mut libraries = Libraries::new();
+        let systems = libraries.loader(&system).unwrap();
+        let libc = libraries.find("libc.so.6".as_ref(), system.abi, &systems);
+        let Some(libc) = libc else {
+            eprintln!("skipped: no glibc");
+            return;
+        };
+        fs::copy(&libc, lib.join("libc.so.6")).unwrap();
+
+        let main = "int foo(void); int main(void) { return foo(); }";
+        let interpreter = format!("-Wl,-dynamic-linker,{}", loader.display());
+        let program = link(folder.path(), "p", main, &["lib/libfoo.so", &interpreter]);
+        let mut plan = Plan::new();
+        plan.add("/usr/bin/p".as_ref(), &program).unwrap();
+        plan.add("/bin/true".as_ref(), Path::new("/bin/true"))
+            .unwrap();
+        let items = plan.finish().unwrap().items;
+        for path in [loader, lib.join("libfoo.so"), lib.join("libc.so.6")] {
+            assert!(items.contains_key(path.as_os_str()), "{path:?}: {items:?}");
+        }
+        // The system's programs keep theirs.
+        assert!(items.contains_key(systems.home.join("libc.so.6").as_os_str()));
     }
 
     #[test]
