@@ -67,8 +67,9 @@ install: dist
 	ln -sf ../bin/gelato $(sbindir)/iceccd
 	ln -sf ../bin/gelato $(sbindir)/icecc-scheduler
 	for name in $(MASQUERADE); do ln -sf ../../../bin/icecc $(libexecdir)/bin/$$name; done
-	install -d $(mandir)/man1 $(mandir)/man8
+	install -d $(mandir)/man1 $(mandir)/man5 $(mandir)/man8
 	install -m 644 man/*.1 $(mandir)/man1/
+	install -m 644 man/*.5 $(mandir)/man5/
 	install -m 644 man/*.8 $(mandir)/man8/
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(docdir)/
 
@@ -77,6 +78,7 @@ uninstall:
 	rm -f $(sbindir)/iceccd $(sbindir)/icecc-scheduler
 	rm -rf $(libexecdir) $(docdir)
 	for page in man/*.1; do rm -f $(mandir)/man1/$${page#man/}; done
+	for page in man/*.5; do rm -f $(mandir)/man5/$${page#man/}; done
 	for page in man/*.8; do rm -f $(mandir)/man8/$${page#man/}; done
 
 clean:
