@@ -37,6 +37,8 @@ struct Guard {
     braced: bool,
     /// Its body is nothing but a semicolon.
     empty: bool,
+    /// And that stands on the line where the condition ends.
+    beside: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -283,6 +285,7 @@ impl Layout {
                     closed: matches!(token, Token::Else | Token::Do),
                     braced: token == Token::Do,
                     empty: false,
+                    beside: false,
                 }));
                 self.at_start = matches!(token, Token::Else | Token::Do);
             }
@@ -306,6 +309,7 @@ impl Layout {
                     closed: true,
                     braced: false,
                     empty: false,
+                    beside: false,
                 };
                 if at_start {
                     self.call = Some((guard, false));
@@ -327,6 +331,9 @@ impl Layout {
             if self.stack.len() == self.call_depth && token != Token::Open {
                 self.call = None;
             }
+            return;
+        }
+        if token == Token::Semicolon {
             return;
         }
         self.call = None;
@@ -388,9 +395,17 @@ impl Layout {
         }
         if is_body && let Some(Item::Guard(guard)) = self.stack.last_mut() {
             guard.empty = true;
-            if guard.kind == Token::If && self.closed_line == self.line {
-                self.suspicious |= self.only_empty_bodies;
-            }
+            guard.beside = self.closed_line == self.line;
+        }
+        if let Some((guard, true)) = self.call.take()
+            && guard.first
+            && self.only_empty_bodies
+        {
+            // A call, unless it is a loop in disguise.
+            self.stack.push(Item::Guard(Guard {
+                empty: true,
+                ..guard
+            }));
         }
         self.end_statement();
         self.at_start = true;
@@ -414,6 +429,11 @@ impl Layout {
     /// What follows a guarded statement. True if the token has been used up.
     fn settle(&mut self, token: Token, first_on_line: bool) -> bool {
         let mut ended = std::mem::take(&mut self.ended);
+        self.suspicious |= self.only_empty_bodies
+            && token != Token::Else
+            && ended
+                .iter()
+                .any(|guard| guard.kind == Token::If && guard.beside);
         let wanted = match token {
             Token::CloseBrace => return false,
             Token::Else => Token::If,
@@ -421,8 +441,11 @@ impl Layout {
             _ => Token::Other,
         };
         if let Some(position) = ended.iter().rposition(|guard| guard.kind == wanted) {
-            ended.truncate(position);
-            self.stack.extend(ended.drain(..).map(Item::Guard));
+            let inner = ended.split_off(position);
+            self.stack.extend(ended.into_iter().map(Item::Guard));
+            if token == Token::While {
+                self.judge(&inner, token, first_on_line);
+            }
             // The end of a `do` guards nothing.
             self.at_start = false;
             return token == Token::While;
@@ -430,10 +453,18 @@ impl Layout {
         if token == Token::Else {
             return false;
         }
+        self.judge(&ended, token, first_on_line);
+        false
+    }
+
+    /// Compares guards whose statement has ended with the token behind it.
+    fn judge(&mut self, ended: &[Guard], token: Token, first_on_line: bool) {
         for guard in ended.iter().filter(|guard| !guard.braced) {
             let indented = first_on_line && self.indent > guard.indent;
             let follows = guard.first && !first_on_line && self.line == self.ended_line;
-            let block = guard.empty && token == Token::OpenBrace;
+            let disguised = guard.kind == Token::Name && guard.empty;
+            let follows = follows && !disguised;
+            let block = guard.empty && token == Token::OpenBrace && !disguised;
             let same_line_body = guard.line == self.ended_line;
             self.suspicious |= if self.only_empty_bodies {
                 guard.empty && (indented || block || (follows && same_line_body))
@@ -441,7 +472,6 @@ impl Layout {
                 indented || follows || block
             };
         }
-        false
     }
 }
 
@@ -470,6 +500,7 @@ mod tests {
             "  if (x)\n    if (y)\n      a();\n    b();\n",
             "  if (x) {\n  } else\n    a();\n    b();\n",
             "  case 1:\n  if (x)\n    a();\n    b();\n",
+            "  do\n    if (x) a(); while (x);\n",
         ] {
             assert!(suspicious(false, text), "{text}");
         }
@@ -510,6 +541,8 @@ mod tests {
             "  if (x);\n  a();\n",
             "  while (x);\n    a();\n",
             "  for (;;);\n  {\n  }\n",
+            "  EACH(x);\n    a();\n",
+            "  { if (x); }\n",
         ] {
             assert!(suspicious(true, text), "{text}");
         }
@@ -517,6 +550,9 @@ mod tests {
             "  if (x)\n    ;\n  a();\n",
             "  while (x);\n  a();\n",
             "  do {} while (x);\n  {}\n",
+            "  if (x); else\n    a();\n  b();\n",
+            "  a();\n  {\n    b();\n  }\n",
+            "  a(); b();\n",
             "  if (x)\n    a();\n    b();\n",
         ] {
             assert!(!suspicious(true, text), "{text}");
