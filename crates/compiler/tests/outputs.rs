@@ -146,6 +146,15 @@ fn clang_creates_what_was_foretold() {
     });
 }
 
+/// Specifications for Ada, which nobody asks a farm for, are not foretold.
+#[test]
+fn a_surprise_is_noticed() {
+    if Command::new("gcc").arg("--version").output().is_ok() {
+        let text = complaint("gcc -c src/x.c -fdump-ada-spec -o q.o").expect("a complaint");
+        assert!(text.contains("x_c.ads"), "{text}");
+    }
+}
+
 fn check(compiler: &str, table: &str, ask: &[&str], known: impl Fn(&str) -> bool) {
     let version = Command::new(compiler).args(ask).output();
     if !version.is_ok_and(|output| known(&String::from_utf8_lossy(&output.stdout))) {
