@@ -167,9 +167,8 @@ impl Bench<'_> {
             Flavour::Icecream => record::from_icecream_log(&log.text()),
         };
         let elsewhere = |job: &record::JobRecord| matches!(job.verdict, record::Verdict::Remote(_));
-        if case.remote && !(outcome.jobs.iter().all(elsewhere) && !outcome.jobs.is_empty()) {
-            outcome.not_remote = true;
-        }
+        let entirely = !outcome.jobs.is_empty() && outcome.jobs.iter().all(elsewhere);
+        outcome.not_remote = case.remote && !entirely;
         if std::env::var_os("GELATO_LAB_KEEP").is_none() {
             fs::remove_dir_all(&folder)?;
         }

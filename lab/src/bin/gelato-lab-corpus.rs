@@ -1,6 +1,7 @@
 //! Runs the corpus of command lines through a cluster of ours or of the distribution's Icecream and says what was different.
 //!
-//! `gelato-lab-corpus [gelato|icecream] [PART OF A NAME]...`. Ends with failure if ours differs anywhere; for Icecream the report is all.
+//! `gelato-lab-corpus [gelato|icecream] [PART OF A NAME]...`. Ends with failure if ours differs anywhere; for Icecream the report is all. With `GELATO_CORPUS_JOBS` in the
+//! environment it says of every case what became of its jobs.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -46,7 +47,7 @@ fn run() -> Result<ExitCode> {
     println!("{:.1} s", begin.elapsed().as_secs_f64());
     if std::env::var_os("GELATO_CORPUS_JOBS").is_some() {
         for outcome in &report.outcomes {
-            println!("{}: {:?}", outcome.name, outcome.jobs);
+            println!("{} ({:?}): {:?}", outcome.name, outcome.wall, outcome.jobs);
         }
     }
     let ended = cluster.shut_down();
