@@ -59,4 +59,8 @@ pub trait Files {
     fn kind(&self, path: &Path) -> FileKind;
     /// The whole content of `path`, an error if it is larger than `limit` bytes.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+    /// Whether a precompiled header of GCC, a name ending in `.gch`, may be in `folder`; an empty name is the working directory.
+    fn may_have_precompiled(&self, _folder: &Path) -> bool {
+        true
+    }
 }

@@ -28,4 +28,16 @@ impl Files for RealFiles {
         }
         Ok(content)
     }
+
+    fn may_have_precompiled(&self, folder: &Path) -> bool {
+        let folder = match folder {
+            empty if empty.as_os_str().is_empty() => Path::new("."),
+            folder => folder,
+        };
+        fs::read_dir(folder).is_ok_and(|entries| {
+            entries
+                .flatten()
+                .any(|entry| entry.file_name().as_encoded_bytes().ends_with(b".gch"))
+        })
+    }
 }

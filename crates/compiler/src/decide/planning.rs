@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Pass;
 use crate::configure;
@@ -118,7 +118,7 @@ impl Pass<'_> {
         if self.lto && self.compiler.family == Family::Gcc {
             self.add(OsStr::new("-fworking-directory"), Class::Local);
         }
-        if self.complains_of_precompiled() {
+        if self.complains_of_precompiled(&input) {
             return Err(LocalReason::PrecompiledHeader);
         }
         let mode = if self.assembly { "-S" } else { "-c" };
@@ -159,8 +159,8 @@ impl Pass<'_> {
     }
 
     /// GCC says with `-Winvalid-pch` which precompiled headers it finds along the search path and does not use; only its compiler proper looks for them. One that a build
-    /// system includes by name is made with the same options.
-    fn complains_of_precompiled(&self) -> bool {
+    /// system includes by name is made with the same options. Meson gives the option to every compilation, so only where there is such a header does it matter.
+    fn complains_of_precompiled(&self, input: &OsStr) -> bool {
         let last = self.words.iter().rev().find(|word| {
             ["-Winvalid-pch", "-Wno-invalid-pch"]
                 .iter()
@@ -175,6 +175,33 @@ impl Pass<'_> {
         self.compiler.family == Family::Gcc
             && last.is_some_and(|word| word.text == "-Winvalid-pch")
             && !named
+            && self
+                .searched_folders(input)
+                .iter()
+                .any(|folder| self.files.may_have_precompiled(folder))
+    }
+
+    /// Where headers of the project are looked for.
+    fn searched_folders(&self, input: &OsStr) -> Vec<PathBuf> {
+        let mut folders = vec![
+            Path::new(input)
+                .parent()
+                .unwrap_or(Path::new(""))
+                .to_owned(),
+        ];
+        let mut words = self.words.iter().map(|word| word.text.as_os_str());
+        while let Some(word) = words.next() {
+            for option in ["-I", "-iquote", "-isystem", "-idirafter"] {
+                let folder = match word.as_bytes().strip_prefix(option.as_bytes()) {
+                    None => continue,
+                    Some(b"") => words.next(),
+                    Some(joined) => Some(OsStr::from_bytes(joined)),
+                };
+                folders.extend(folder.map(PathBuf::from));
+                break;
+            }
+        }
+        folders
     }
 
     fn input_language(&self, suffix: Option<&[u8]>) -> Result<Language, LocalReason> {

@@ -21,6 +21,9 @@ impl Files for Names {
     fn read(&self, _path: &Path, _limit: u64) -> io::Result<Vec<u8>> {
         Err(io::ErrorKind::NotFound.into())
     }
+    fn may_have_precompiled(&self, _folder: &Path) -> bool {
+        self.0.iter().any(|name| name.ends_with(".gch"))
+    }
 }
 
 fn verdict_with(family: Family, line: &str, files: &'static [&'static str]) -> Verdict {
@@ -132,6 +135,7 @@ fn debug_information_is_not_made_from_expanded_text() {
         local(Family::Gcc, "-c x.c -Winvalid-pch"),
         LocalReason::PrecompiledHeader
     );
+    assert_eq!(how("-c x.c -Winvalid-pch"), Preprocessing::Merge);
     assert_eq!(
         how("-c x.c -Winvalid-pch -Wno-invalid-pch"),
         Preprocessing::Merge
