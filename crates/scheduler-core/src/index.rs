@@ -190,12 +190,13 @@ impl Index {
             return;
         };
         kind.members += 1;
-        *kind.capacities.entry(u32::MAX).or_default() += 1;
+        let capacity = for_others(node, u32::MAX);
+        *kind.capacities.entry(capacity).or_default() += 1;
         node.seat = Some(Seat {
             kind: at,
             position: kind.all.join(node.id),
             held: Vec::new(),
-            capacity: u32::MAX,
+            capacity,
             standing: Standing::Closed,
         });
         self.toolchains_changed(node);
@@ -279,6 +280,7 @@ impl Index {
 
     /// The node has so much memory for jobs, in MiB.
     pub(crate) fn set_capacity(&mut self, node: &mut Node, capacity: u32) {
+        let capacity = for_others(node, capacity);
         let Some(seat) = &mut node.seat else { return };
         if let Some(Some(kind)) = self.kinds.get_mut(seat.kind) {
             kind.uncount(seat.capacity);
@@ -427,6 +429,15 @@ impl Index {
             }
         }
         kind.all.ids.get(at.checked_sub(tree.leaves())?).copied()?
+    }
+}
+
+/// Memory that others cannot use does not count.
+fn for_others(node: &Node, capacity: u32) -> u32 {
+    if node.slots > 0 && node.chroot && !node.no_remote {
+        capacity
+    } else {
+        0
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Node {
     pub(crate) away: u64,
     /// Its jobs that ended since it last asked for one: many at the end of a build.
     pub(crate) ended_since_asked: u32,
+    /// When a slot is expected to be free, as long as none is.
+    pub(crate) next_free_at: Time,
     /// Its part of what all workers do.
     pub(crate) contributes: f64,
     /// Where it stands in the index of nodes with room.
@@ -191,6 +193,7 @@ impl Node {
             last_placed_at: now,
             away: 0,
             ended_since_asked: 0,
+            next_free_at: now,
             contributes: 0.0,
             seat: None,
         }
@@ -305,6 +308,12 @@ impl Node {
         } else {
             1.0
         }
+    }
+
+    /// Others may find it in the index, but a job would have to wait.
+    pub(crate) fn is_full(&self) -> bool {
+        let standing = self.seat.as_ref().map(|seat| seat.standing);
+        matches!(standing, Some(Standing::Full(_)))
     }
 
     /// Others may find it in the index now.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ids::{JobId, NodeId};
+use crate::ids::{JobId, NodeId, Time};
 use crate::job::{Job, Needs};
 
 /// How submitters share the cluster.
@@ -64,6 +64,8 @@ struct Waiting {
     lanes: BTreeMap<Turn, Lane>,
     /// The last pass in which nobody of this class could be served.
     closed_in_pass: u64,
+    /// Until when nothing is to be sent ahead.
+    ahead_again: Time,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -85,6 +87,7 @@ pub(crate) struct Head {
     pub(crate) class: Class,
     pub(crate) job: JobId,
     pub(crate) hopeful_at: Option<u64>,
+    pub(crate) ahead_again: Time,
 }
 
 /// Who else cannot be served if the head of a lane cannot.
@@ -218,7 +221,7 @@ impl Queue {
             .filter_map(|(class, waiting)| {
                 let open = |(_, lane): &(&Turn, &Lane)| lane.failed_in_pass != pass;
                 let (turn, lane) = waiting.lanes.iter().find(open)?;
-                Some((class, *turn, lane))
+                Some((class, waiting.ahead_again, *turn, lane))
             });
         first(heads)
     }
@@ -230,8 +233,10 @@ impl Queue {
             .range((submitter, u8::MIN)..=(submitter, u8::MAX));
         let heads = groups.flat_map(|(_, group)| {
             group.classes.iter().filter_map(|class| {
-                let lane = self.classes.get(class)?.lanes.get(&group.turn)?;
-                (lane.failed_in_pass != pass).then_some((class, group.turn, lane))
+                let waiting = self.classes.get(class)?;
+                let lane = waiting.lanes.get(&group.turn)?;
+                let untried = lane.failed_in_pass != pass;
+                untried.then_some((class, waiting.ahead_again, group.turn, lane))
             })
         });
         first(heads)
@@ -246,10 +251,11 @@ impl Queue {
         };
         let same = group.classes.range(all..);
         let same = same.take_while(|class| class.needs == than.needs);
-        let (job, class, lane) = same
+        let (job, class, lane, ahead_again) = same
             .filter_map(|class| {
-                let lane = self.classes.get(class)?.lanes.get(&group.turn)?;
-                Some((lane.by_work.first()?, class, lane))
+                let waiting = self.classes.get(class)?;
+                let lane = waiting.lanes.get(&group.turn)?;
+                Some((lane.by_work.first()?, class, lane, waiting.ahead_again))
             })
             .min_by_key(|(job, ..)| **job)?;
         (job.2 != than.id).then(|| Head {
@@ -257,7 +263,15 @@ impl Queue {
             class: class.clone(),
             job: job.2,
             hopeful_at: lane.hopeful_at,
+            ahead_again,
         })
+    }
+
+    /// Nothing of this class is to be sent ahead before then.
+    pub(crate) fn not_ahead_before(&mut self, class: &Class, at: Time) {
+        if let Some(waiting) = self.classes.get_mut(class) {
+            waiting.ahead_again = at;
+        }
     }
 
     /// Notes that the lane cannot be served in this pass, but that there is hope in this state of the cluster.
@@ -359,25 +373,26 @@ fn class_of(job: &Job) -> Class {
     }
 }
 
-fn first<'a>(heads: impl Iterator<Item = (&'a Class, Turn, &'a Lane)>) -> Option<Head> {
+fn first<'a>(heads: impl Iterator<Item = (&'a Class, Time, Turn, &'a Lane)>) -> Option<Head> {
     heads
-        .filter_map(|(class, turn, lane)| {
+        .filter_map(|(class, ahead_again, turn, lane)| {
             let (place, job) = lane.jobs.first_key_value()?;
-            Some((turn, place, class, *job, lane.hopeful_at))
+            Some((turn, place, class, *job, lane.hopeful_at, ahead_again))
         })
         .min_by_key(|(turn, place, ..)| (*turn, **place))
-        .map(|(turn, _, class, job, hopeful_at)| Head {
+        .map(|(turn, _, class, job, hopeful_at, ahead_again)| Head {
             turn,
             class: class.clone(),
             job,
             hopeful_at,
+            ahead_again,
         })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{ClientId, Text, Time};
+    use crate::ids::{ClientId, Text};
     use crate::job::State;
 
     fn job(id: u32, submitter: u32, niceness: u8, target: &str) -> Job {

@@ -158,6 +158,7 @@ impl Core {
             forecast: job.forecast,
             language: job.kind.language(),
             memory: job.forecast.memory,
+            ahead_again: head.ahead_again,
             held_since: job.held.map(|(since, _)| since),
             others_waiting: self.queue.len().saturating_sub(1),
         };
@@ -176,6 +177,9 @@ impl Core {
             Outcome::Hold { until, better } => return Some(Verdict::Hold { until, better }),
             Outcome::Nobody { again } => {
                 self.retry_at = self.retry_at.into_iter().chain(again).min();
+                if let Some(again) = again {
+                    self.queue.not_ahead_before(&head.class, again);
+                }
             }
         }
         if needs.preferred_host.is_empty()

@@ -165,6 +165,7 @@ impl Core {
             worker,
             platform,
         }));
+        self.foresee(id);
         out.push(tell_all(MonitorEvent::Begun {
             job,
             worker: id,

@@ -64,6 +64,8 @@ pub struct Core {
     backlog: Backlog,
     /// Speeds of workers known before they came, by name.
     known_speeds: BTreeMap<Text, f32>,
+    /// The time of the event.
+    now: Time,
     /// When jobs that wait for somebody better are to be looked at again.
     retry_at: Option<Time>,
     random: Generator,
@@ -109,6 +111,7 @@ impl Core {
             history,
             backlog: Backlog::default(),
             known_speeds: BTreeMap::new(),
+            now: Time(0),
             retry_at: None,
             random,
             decisions,
@@ -128,6 +131,7 @@ impl Core {
     /// ignored. `now` must not go back.
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
         let mut out = Vec::with_capacity(8);
+        self.now = now;
         if let Some(node) = event_sender(&event) {
             if !self.nodes.contains_key(&node) {
                 return out;
@@ -329,9 +333,25 @@ impl Core {
         self.backlog.slots += slots(contributes) - slots(node.contributes);
         self.backlog.capacity += contributes - node.contributes;
         node.contributes = contributes;
+        self.foresee(id);
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
         self.opened |= standing != Standing::Closed;
         if !node.submitted.is_empty() {
             self.touched.push(id);
+        }
+    }
+}
+
+impl Core {
+    /// Estimates anew when a busy node will have a slot.
+    fn foresee(&mut self, id: NodeId) {
+        if self.config.algorithm == Algorithm::Finish
+            && let Some(node) = self.nodes.get_mut(&id)
+            && node.is_full()
+        {
+            node.next_free_at = place::finish::next_free_at(node, &self.jobs, self.now);
         }
     }
 }

@@ -22,6 +22,10 @@ const STALE: u64 = 600;
 const ROUNDS: usize = 4;
 /// Running jobs of one worker looked at.
 const LOOKED_AT: usize = 64;
+/// Busy workers looked at closely before a job is sent ahead.
+const CLOSELY_AHEAD: usize = 4;
+/// After so many milliseconds busy workers are looked at again, whatever was foreseen.
+const LONGEST_PAUSE: f32 = 200.0;
 /// A worker below this share of the mean speed had better get short jobs.
 const SLOW: f32 = 0.8;
 
@@ -36,6 +40,8 @@ pub(crate) struct Outlook<'a> {
     pub(crate) memory: u32,
     /// Since when it waits for a better worker than was free, if it does.
     pub(crate) held_since: Option<Time>,
+    /// Busy workers need not be looked at before.
+    pub(crate) ahead_again: Time,
     /// Jobs that wait beside this one.
     pub(crate) others_waiting: usize,
 }
@@ -121,8 +127,13 @@ fn when_nobody_is_free<'a>(
     if full == 0 {
         return Outcome::Nobody { again: None };
     }
+    if context.question.now < outlook.ahead_again {
+        let again = Some(outlook.ahead_again);
+        return Outcome::Nobody { again };
+    }
     let mut found = Found::new(context, Room::Full);
     found.memory = memory;
+    found.closely = CLOSELY_AHEAD;
     found.best_for(parts, outlook.forecast.work_ms);
     estimate(context, outlook, &mut found.eligible);
     let lead = |one: &Eligible<'_>| one.send_ms * 2.0 + 50.0;
@@ -147,7 +158,7 @@ fn when_nobody_is_free<'a>(
         .eligible
         .iter()
         .filter(|one| one.wait_ms > lead(one))
-        .map(|one| (one.wait_ms - lead(one)).clamp(20.0, 60_000.0) as u64)
+        .map(|one| (one.wait_ms - lead(one)).clamp(20.0, LONGEST_PAUSE) as u64)
         .min();
     Outcome::Nobody {
         again: again.map(|after| Time(context.question.now.0 + after)),
@@ -178,10 +189,7 @@ fn estimate(context: &Context<'_>, outlook: &Outlook<'_>, eligible: &mut [Eligib
         let waiting = if one.free {
             0.0
         } else {
-            slots_free_in(one.node, outlook, context.question.now)
-                .first()
-                .copied()
-                .unwrap_or(0.0)
+            wait_ms(one.node, context.question.now)
         };
         one.wait_ms = waiting;
         one.send_ms = sending;
@@ -200,6 +208,52 @@ fn run_ms(node: &Node, outlook: &Outlook<'_>, own: bool) -> f32 {
         node.share_of_machine()
     };
     outlook.forecast.work_ms / (speed * share).max(0.01)
+}
+
+/// Until a slot of a busy worker is free, in milliseconds. A job that should have ended may take as long again as it is
+/// late.
+fn wait_ms(node: &Node, now: Time) -> f32 {
+    match node.next_free_at.0.checked_sub(now.0) {
+        Some(left) => left as f32,
+        None => (now.0 - node.next_free_at.0) as f32 * 0.5,
+    }
+}
+
+/// When a slot of a worker will be free for one more job, by what its jobs are expected to take.
+pub(crate) fn next_free_at(node: &Node, jobs: &Table<JobId, Job>, now: Time) -> Time {
+    let mut ends = [f32::MAX; LOOKED_AT];
+    let (mut running, mut queued, mut queued_ms) = (0, 0, 0.0);
+    for job in node.jobs.iter().filter_map(|job| jobs.get(job)) {
+        match job.begun_at {
+            Some(begun) if running < LOOKED_AT => {
+                let passed = now.0.saturating_sub(begun.0) as f32;
+                let left = job.expected_ms - passed;
+                ends[running] = left.max(left * -0.5);
+                running += 1;
+            }
+            Some(_) => {}
+            None => {
+                queued += 1;
+                queued_ms += job.expected_ms;
+            }
+        }
+    }
+    let slots = usize::try_from(node.slots).unwrap_or(usize::MAX);
+    let idle = slots.saturating_sub(running + node.local.len());
+    // Those that have not begun take the idle slots first, then what is free first.
+    let ends = &mut ends[..running];
+    let ahead = match queued.cmp(&idle) {
+        std::cmp::Ordering::Less => return now,
+        _ => queued - idle,
+    };
+    let after = if ends.is_empty() {
+        queued_ms / slots.max(1) as f32
+    } else {
+        let rounds = (ahead / ends.len()) as f32;
+        let (_, end, _) = ends.select_nth_unstable_by(ahead % ends.len(), f32::total_cmp);
+        *end + rounds * queued_ms / queued.max(1) as f32
+    };
+    Time(now.0 + after as u64)
 }
 
 /// When the slots of a worker are free for one more job, in milliseconds from now, earliest first.

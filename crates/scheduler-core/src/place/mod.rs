@@ -217,6 +217,8 @@ pub(crate) struct Found<'c, 'a> {
     room: Room,
     /// MiB that must be left.
     memory: u32,
+    /// How many of each sort are looked at closely.
+    closely: usize,
     pub(crate) eligible: Vec<Eligible<'a>>,
 }
 
@@ -226,6 +228,7 @@ impl<'c, 'a> Found<'c, 'a> {
             context,
             room,
             memory: 0,
+            closely: CLOSELY,
             eligible: Vec::with_capacity(CANDIDATES + 1),
         }
     }
@@ -254,12 +257,12 @@ impl<'c, 'a> Found<'c, 'a> {
         let needs = self.context.question.needs;
         for offered in needs.environments.iter() {
             let toolchain = Some((&offered.name, &needs.target));
-            self.search(parts, Order::Score, CLOSELY, toolchain);
+            self.search(parts, Order::Score, self.closely, toolchain);
         }
         let own = self.context.question.submitter.id;
         let nobody = self.eligible.iter().all(|one| one.node.id == own);
         if nobody || work_ms > self.context.config.transfer_cost_ms as f32 {
-            self.search(parts, Order::Score, CLOSELY, None);
+            self.search(parts, Order::Score, self.closely, None);
         }
     }
 
@@ -278,24 +281,40 @@ impl<'c, 'a> Found<'c, 'a> {
         };
         let mut best = Vec::with_capacity(limit + 1);
         let context = self.context;
-        let known = &self.eligible;
+        let known = self.eligible.len();
+        let eligible = &mut self.eligible;
         for part in parts {
             context.index.best(
                 *part,
                 &wanted,
                 limit,
                 |id| {
-                    !known.iter().any(|one| one.node.id == id)
-                        && context
-                            .nodes
-                            .get(&id)
-                            .is_some_and(|node| context.question.now(node).is_ok())
+                    if eligible.iter().any(|one| one.node.id == id) {
+                        return false;
+                    }
+                    match context.eligible(id) {
+                        Some(one) => {
+                            eligible.push(one);
+                            true
+                        }
+                        None => false,
+                    }
                 },
                 &mut best,
             );
         }
-        let found = best.iter().filter_map(|(_, id)| context.eligible(*id));
-        self.eligible.extend(found.collect::<Vec<_>>());
+        // Accepted ones that better ones have pushed out go again, the others stand in order.
+        let mut at = known;
+        while let Some(one) = eligible.get(at) {
+            if best.iter().any(|(_, id)| *id == one.node.id) {
+                at += 1;
+            } else {
+                eligible.swap_remove(at);
+            }
+        }
+        if let Some(found) = eligible.get_mut(known..) {
+            found.sort_by_key(|one| best.iter().position(|(_, id)| *id == one.node.id));
+        }
     }
 
     /// Any of the nodes with room, each as likely as the others.

@@ -1,6 +1,7 @@
 //! Stories told to the core from outside, and random ones with what must always hold.
 
 mod failures;
+mod finishing;
 mod placing;
 mod random;
 mod waiting;
