@@ -32,12 +32,17 @@ const WORDS: System = System {
     local_objects: 0,
 };
 
+/// With debug information, sources that mention the date are compiled here.
 const MAKE: System = System {
+    local: &[("contextual-source", 2)],
+    local_objects: 2,
     build: |words| [line("make -j4 -f ../source/plain.mk"), words.compilers()].concat(),
     ..WORDS
 };
 
 const NINJA: System = System {
+    local: &[("contextual-source", 1)],
+    local_objects: 1,
     needs: &["ninja"],
     build: |_| line("ninja -j4 -f ../source/build.ninja"),
     ..WORDS
@@ -98,6 +103,8 @@ const CMAKE_UNITY: System = System {
 };
 
 const MESON: System = System {
+    local: &[("contextual-source", 1)],
+    local_objects: 1,
     needs: &["meson", "ninja"],
     configure: |_| line("meson setup . ../source"),
     build: |_| line("ninja -j4"),
@@ -105,6 +112,8 @@ const MESON: System = System {
 };
 
 const AUTOTOOLS: System = System {
+    local: &[("contextual-source", 2)],
+    local_objects: 2,
     needs: &["autoreconf", "automake", "libtoolize"],
     prepare: &["autoreconf", "-i"],
     configure: |words| [line("../source/configure"), words.compilers()].concat(),
@@ -130,6 +139,8 @@ const TINYXML: System = System {
     project: "tinyxml2",
     try_it: (&["sh", "-c", "ls libtinyxml2.so"], "libtinyxml2.so"),
     touch: "tinyxml2.h",
+    local: &[],
+    local_objects: 0,
     ..MESON
 };
 
@@ -164,7 +175,7 @@ fn builds(system: &System, ways: &[Way]) -> Result<()> {
 
 #[test]
 fn make_with_a_makefile_written_by_hand() -> Result<()> {
-    builds(&MAKE, &[Way::Masquerade, Way::Named])
+    builds(&MAKE, &[Way::Masquerade, Way::Named, Way::CcachePrefix])
 }
 
 #[test]
@@ -212,10 +223,10 @@ fn autotools_with_libtool() -> Result<()> {
 
 #[test]
 fn zlib_with_a_configure_script_of_its_own() -> Result<()> {
-    builds(&ZLIB, &[Way::Masquerade])
+    builds(&ZLIB, &[Way::GelatoBuild])
 }
 
 #[test]
 fn tinyxml_with_meson() -> Result<()> {
-    builds(&TINYXML, &[Way::Masquerade])
+    builds(&TINYXML, &[Way::Masquerade, Way::GelatoBuild])
 }
