@@ -71,7 +71,7 @@ install: dist
 	install -m 644 man/*.1 $(mandir)/man1/
 	install -m 644 man/*.5 $(mandir)/man5/
 	install -m 644 man/*.8 $(mandir)/man8/
-	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE $(docdir)/
+	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/*.md $(docdir)/
 
 uninstall:
 	rm -f $(bindir)/gelato $(bindir)/icecc $(bindir)/icerun $(bindir)/icecc-create-env $(bindir)/icecc-test-env
