@@ -4,7 +4,6 @@
 //! once with the wrapper's names first in `PATH`. Exit code, both output streams, and every file's content, mode and kind must be the same. What the bare compiler itself
 //! does by chance is made equal by the rules of the table, which must be shown to be needed.
 
-mod producer;
 mod report;
 mod snapshot;
 mod table;

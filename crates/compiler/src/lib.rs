@@ -23,6 +23,7 @@ pub mod names;
 mod native;
 mod outputs;
 pub mod plan;
+mod producer;
 mod reason;
 pub mod respfile;
 pub mod scan;
@@ -34,6 +35,7 @@ pub use names::{Family, Language};
 pub use native::{NativeRequest, Substitute};
 pub use outputs::{Output, OutputRole};
 pub use plan::RemotePlan;
+pub use producer::Producer;
 pub use reason::LocalReason;
 pub use settings::Settings;
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::flags::Class;
 use crate::names::{Family, Language, base_name};
 use crate::native::NativeRequest;
+use crate::producer::Producer;
 
 /// How the source is made ready to travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,10 @@ pub struct RemotePlan {
     pub native: Option<NativeRequest>,
     /// A warning is wanted that the remote compiler cannot give, because it looks at the lines of the source file itself.
     pub layout_warnings: bool,
+    /// The debug information will name the options of a GCC, and [`RemotePlan::producer`] can restore what it would say here.
+    pub names_options: bool,
+    /// What makes the names of the options in the debug information those of the local compiler.
+    pub producer: Option<Producer>,
     /// Absolute paths of further files that must be in the toolchain.
     pub extra_files: Vec<PathBuf>,
     /// The hints for the scheduler's estimate: protocol field `arg_flags`.
@@ -88,6 +93,8 @@ impl RemotePlan {
                 Preprocessing::Already => Preprocessing::Already,
                 Preprocessing::Merge | Preprocessing::Full => Preprocessing::Full,
             },
+            names_options: false,
+            producer: None,
             ..self.clone()
         }
     }
@@ -152,6 +159,22 @@ impl RemotePlan {
         words
     }
 
+    /// Words for an empty source that show how the debug information will name the options; definitions, outputs and files have no part in it.
+    pub fn question_for_producer(&self) -> Vec<OsString> {
+        let language = match self.language {
+            Language::Cxx => "c++",
+            _ => "c",
+        };
+        self.words
+            .iter()
+            .filter(|word| matches!(word.class, Class::Both | Class::Remote))
+            .filter(|word| word.text != "-c" && word.text != "-S" && word.remote_text.is_none())
+            .map(|word| word.text.clone())
+            .chain(Producer::question())
+            .chain(["-S", "-o", "-", "-x", language, "/dev/null"].map(OsString::from))
+            .collect()
+    }
+
     /// Words for the remote compiler only that follow from everything else.
     fn unwritten(&self) -> impl Iterator<Item = &str> {
         let merged = self.preprocessing == Preprocessing::Merge && self.family == Family::Gcc;
@@ -159,6 +182,7 @@ impl RemotePlan {
         merged
             .then_some("-fdirectives-only")
             .into_iter()
+            .chain(self.producer.as_ref().map(Producer::word))
             .chain(target.map(|_| "-target"))
             .chain(target)
     }
@@ -279,6 +303,8 @@ mod tests {
             ],
             native: None,
             layout_warnings: false,
+            names_options: false,
+            producer: None,
             extra_files: Vec::new(),
             arg_flags: 0,
         };
@@ -317,6 +343,8 @@ mod tests {
                 .collect(),
             native: None,
             layout_warnings: false,
+            names_options: false,
+            producer: None,
             extra_files: Vec::new(),
             arg_flags: 0,
         };

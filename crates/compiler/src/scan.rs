@@ -487,6 +487,8 @@ mod tests {
             words: Vec::new(),
             native: None,
             layout_warnings,
+            names_options: false,
+            producer: None,
             extra_files: Vec::new(),
             arg_flags: 0,
         }

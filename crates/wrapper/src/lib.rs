@@ -29,6 +29,7 @@ mod notice;
 mod output;
 mod policy;
 mod probe;
+mod producer;
 mod record;
 mod remote;
 mod script;

@@ -28,6 +28,7 @@ use crate::log::Level;
 use crate::nested::STARTED;
 use crate::output::{self, Habit};
 use crate::policy::Policy;
+use crate::producer;
 use crate::record::Place;
 use crate::signals::Signals;
 use crate::source::Source;
@@ -118,6 +119,7 @@ impl Attempt<'_> {
                 }
             }
         }
+        self.plan = producer::resolve(self.plan.clone(), &job.compiler, job.variables);
         let mut files = self.plan.extra_files.clone();
         files.extend_from_slice(extra_files);
         self.offers = toolchains::offers(job, &self.plan, &files, &mut daemon, self.signals)?;
@@ -559,6 +561,17 @@ impl Attempt<'_> {
                 stderr,
             } => {
                 self.signals.check()?;
+                let object = match &self.plan.producer {
+                    None => object,
+                    Some(producer) => producer.restore(object, self.plan.assembly).ok_or_else(
+                        || {
+                            Failure::here(
+                                LocalReason::RecordsCommandLine,
+                                "the debug information cannot be made that of the local compiler",
+                            )
+                        },
+                    )?,
+                };
                 let habit = match (self.plan.family, self.plan.assembly) {
                     (Family::Clang, _) => Habit::Rename,
                     (Family::Gcc, true) => Habit::Rewrite,

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::producer;
 use super::report::Difference;
 use super::table::Case;
 use super::table::Rule;
@@ -17,17 +16,12 @@ use super::table::Rule;
 pub struct Leave<'a> {
     /// What these rules say.
     pub rules: &'a [Rule],
-    /// What GCC says of its options in debug information.
-    pub producer: bool,
 }
 
 impl<'a> Leave<'a> {
     /// What a case lets differ.
     pub fn of(case: &'a Case) -> Leave<'a> {
-        Leave {
-            rules: &case.rules,
-            producer: case.but_producer,
-        }
+        Leave { rules: &case.rules }
     }
 }
 
@@ -133,7 +127,6 @@ fn same(local: &Kind, ours: &Kind, leave: Leave<'_>) -> bool {
         (Kind::File(local), Kind::File(ours)) => {
             local == ours
                 || Rule::apply_all(leave.rules, local) == Rule::apply_all(leave.rules, ours)
-                || (leave.producer && producer::same_but_for_it(local, ours))
         }
         _ => local == ours,
     }

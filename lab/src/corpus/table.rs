@@ -26,8 +26,6 @@ pub struct Case {
     pub remote: bool,
     /// What the bare compiler does by chance.
     pub rules: Vec<Rule>,
-    /// What GCC says of its own options in debug information may differ.
-    pub but_producer: bool,
     /// A file without which the case is left out.
     pub needs: Option<PathBuf>,
 }
@@ -80,7 +78,6 @@ impl Table {
                     run: String::new(),
                     remote: false,
                     rules: Vec::new(),
-                    but_producer: false,
                     needs: None,
                 });
                 continue;
@@ -90,7 +87,6 @@ impl Table {
                 ("prepare", line) => case.prepare.push(line.to_owned()),
                 ("run", line) if case.run.is_empty() => case.run = line.to_owned(),
                 ("where", "remote") => case.remote = true,
-                ("but", "producer") => case.but_producer = true,
                 ("needs", file) => case.needs = Some(file.into()),
                 ("rules", names) => {
                     for name in names.split(' ') {

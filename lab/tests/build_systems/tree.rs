@@ -1,11 +1,10 @@
 //! Everything a build leaves in its folder, and what of it must be the same whoever compiled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use anyhow::{Result, bail};
@@ -90,13 +89,9 @@ pub(crate) fn rewritten(
 
 /// Checks that both are the same.
 ///
-/// A worker's GCC gets source whose macros it has to expand itself and says so, with the word [`MERGED`], among the options
-/// it notes in debug information. But for that word objects are the same, and what is linked from them is not compared.
 /// What is to be compiled while linking has its own notes on where macros stood, so there what is linked counts.
 pub(crate) fn same(ours: &Tree, plain: &Tree) -> Result<()> {
     let mut differing = BTreeSet::new();
-    let mut linked = Vec::new();
-    let mut only_noted = false;
     for path in ours.keys().chain(plain.keys()) {
         let (Some(ours), Some(plain)) = (ours.get(path), plain.get(path)) else {
             differing.insert(format!("{} is in one only", path.display()));
@@ -106,23 +101,13 @@ pub(crate) fn same(ours: &Tree, plain: &Tree) -> Result<()> {
             continue;
         }
         if is_object(ours) && is_object(plain) {
-            if is_for_linker(ours) && is_for_linker(plain) {
-                continue;
-            }
-            if differ_in_note_only(ours, plain)? {
-                only_noted = true;
-            } else {
+            if !(is_for_linker(ours) && is_for_linker(plain)) {
                 differing.insert(path.display().to_string());
             }
-        } else if is_linked(ours) && is_linked(plain) {
-            linked.push(path.display().to_string());
         } else {
             let place = first_difference(ours, plain).unwrap_or_default();
             differing.insert(format!("{}{place}", path.display()));
         }
-    }
-    if !only_noted {
-        differing.extend(linked);
     }
     if !differing.is_empty() {
         let list: Vec<String> = differing.into_iter().collect();
@@ -130,9 +115,6 @@ pub(crate) fn same(ours: &Tree, plain: &Tree) -> Result<()> {
     }
     Ok(())
 }
-
-/// What GCC notes among its options if it gets merged source.
-const MERGED: &str = " -fdirectives-only";
 
 /// A relocatable ELF file.
 fn is_object(content: &[u8]) -> bool {
@@ -142,49 +124,6 @@ fn is_object(content: &[u8]) -> bool {
 /// An object with code for link-time optimisation.
 fn is_for_linker(object: &[u8]) -> bool {
     object.windows(9).any(|window| window == b".gnu.lto_")
-}
-
-/// A program, a shared library or an archive.
-fn is_linked(content: &[u8]) -> bool {
-    content.starts_with(b"!<arch>\n")
-        || content.starts_with(b"!<thin>\n")
-        || (content.starts_with(b"\x7fELF") && content.get(16) != Some(&1))
-}
-
-/// Whether two objects are the same but for the strings of their debug information, and these but for the word.
-fn differ_in_note_only(ours: &[u8], plain: &[u8]) -> Result<bool> {
-    let (ours_rest, ours_strings) = without_debug_strings(ours)?;
-    let (plain_rest, plain_strings) = without_debug_strings(plain)?;
-    Ok(ours_rest == plain_rest && ours_strings == plain_strings)
-}
-
-/// An object without the strings of its debug information and the references to them, and these strings without the word.
-fn without_debug_strings(object: &[u8]) -> Result<(Vec<u8>, BTreeSet<String>)> {
-    let folder = tempfile::tempdir()?;
-    let [whole, rest, strings] = ["whole", "rest", "strings"].map(|name| folder.path().join(name));
-    fs::write(&whole, object)?;
-    let mut dump = OsString::from(".debug_str=");
-    dump.push(&strings);
-    let status = Command::new("objcopy")
-        .arg("--dump-section")
-        .arg(dump)
-        .args([
-            "--remove-section=.debug_str",
-            "--remove-relocations=.debug_*",
-        ])
-        .args([&whole, &rest])
-        .stderr(Stdio::null())
-        .status()?;
-    if !status.success() {
-        return Ok((object.to_vec(), BTreeSet::new()));
-    }
-    let strings = fs::read(strings).unwrap_or_default();
-    let strings = String::from_utf8_lossy(&strings);
-    let strings = strings
-        .split('\0')
-        .map(|text| text.replace(MERGED, ""))
-        .collect();
-    Ok((fs::read(rest)?, strings))
 }
 
 /// Where two texts part.

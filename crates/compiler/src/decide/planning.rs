@@ -134,6 +134,11 @@ impl Pass<'_> {
             return Err(LocalReason::PreprocessorOption);
         }
         let full = self.settings.full_preprocessing || needed;
+        let seeded = |word: &Word| word.text.as_bytes().starts_with(b"-frandom-seed");
+        let names_options = self.compiler.family == Family::Gcc
+            && self.requests.debug()
+            && !(already || full || self.lto || self.split_dwarf)
+            && !self.words.iter().any(seeded);
         Ok(RemotePlan {
             family: self.compiler.family,
             language,
@@ -153,6 +158,8 @@ impl Pass<'_> {
             words: std::mem::take(&mut self.words),
             native: native.request(self.compiler.family),
             layout_warnings: self.layout_warnings && !self.no_warnings,
+            names_options,
+            producer: None,
             extra_files: std::mem::take(&mut self.extra_files),
             arg_flags: self.arg_flags,
         })
