@@ -114,6 +114,15 @@ impl Pass<'_> {
         if self.split_dwarf && (self.assembly || Path::new(&output).is_absolute()) {
             return Err(LocalReason::SideFiles);
         }
+        // The number that ties both files together is made of everything in them, the names of the options included.
+        let unrecorded = |word: &Word| word.text == "-gno-record-gcc-switches";
+        if self.split_dwarf
+            && self.compiler.family == Family::Gcc
+            && self.requests.debug()
+            && !self.words.iter().any(unrecorded)
+        {
+            return Err(LocalReason::RecordsCommandLine);
+        }
         // What goes into the link belongs to the folder of the source, which only a line marker tells the worker.
         if self.lto && self.compiler.family == Family::Gcc {
             self.add(OsStr::new("-fworking-directory"), Class::Local);

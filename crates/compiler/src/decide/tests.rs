@@ -120,7 +120,9 @@ fn outputs_that_a_driver_handles_oddly_stay_here() {
             LocalReason::SideFiles
         );
     }
-    assert!(remote(Family::Gcc, "-c x.c -g -gsplit-dwarf -o d/x.o").split_dwarf);
+    let split = "-c x.c -g -gsplit-dwarf -o d/x.o";
+    assert_eq!(local(Family::Gcc, split), LocalReason::RecordsCommandLine);
+    assert!(remote(Family::Gcc, &format!("{split} -gno-record-gcc-switches")).split_dwarf);
 }
 
 #[test]
