@@ -3,6 +3,7 @@
 //! - [`blocking`]: a connection for the compiler wrapper: no threads, no runtime, every wait bounded
 //! - [`stream`]: the same over tokio, for daemon, scheduler and monitors
 //! - [`listener`]: binding and accepting, for daemon and scheduler
+//! - [`access`]: which addresses may connect
 //! - [`discovery`]: which scheduler, by name or by asking the network, and the scheduler's answers
 //! - [`limits`], [`options`]: how long to wait, and the socket options both ends set
 //! - [`peer`], [`error`]: who is at the other end, and what went wrong with them
@@ -12,6 +13,7 @@
 //!
 //! Without the feature `tokio` only `blocking` and what it needs are built.
 
+pub mod access;
 pub mod blocking;
 #[cfg(feature = "tokio")]
 pub mod discovery;
