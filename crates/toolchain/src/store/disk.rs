@@ -142,7 +142,8 @@ impl Disk {
         self.toolchains.join(&key.platform).join(&key.name)
     }
 
-    fn fresh(&self, what: &str) -> PathBuf {
+    /// A new name in `tmp`.
+    pub(super) fn fresh(&self, what: &str) -> PathBuf {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.tmp.join(format!("{what}-{number}"))
     }

@@ -19,6 +19,7 @@
 
 mod disk;
 mod install;
+mod spool;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -26,7 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use install::Install;
+pub use install::{Install, Kept};
 
 use crate::names;
 use crate::unpack::{Limits, UnpackError};
@@ -155,6 +156,7 @@ impl Store {
                 disk,
                 limit_bytes,
                 limits,
+                room: spool::Room::new(limits.unpacked_bytes),
                 state: Mutex::new(state),
             }),
         })
@@ -197,7 +199,8 @@ impl Store {
     }
 
     /// Begins to receive a toolchain: write the archive's bytes into the result and call [`Install::finish`].
-    /// If it is installed already, or somebody is sending it, the bytes are discarded and the answer is the same.
+    /// If it is installed already, the bytes are discarded and the answer is the same. If somebody is sending it, the answer
+    /// is that one's unless it fails: then these bytes are used.
     ///
     /// # Errors
     /// [`StoreError::BadName`], [`StoreError::Busy`], or no room for a temporary folder.
@@ -296,6 +299,8 @@ struct Inner {
     disk: disk::Disk,
     limit_bytes: u64,
     limits: Limits,
+    /// For what is kept of senders who wait for others.
+    room: spool::Room,
     state: Mutex<State>,
 }
 
@@ -329,6 +334,8 @@ impl Inner {
 struct State {
     installed: HashMap<Key, Entry>,
     arriving: HashMap<Key, Arc<Arrival>>,
+    /// Archives being unpacked; with senders that are stuck more than are arriving.
+    unpacking: usize,
     /// Counts uses; orders them better than a wall clock.
     uses: u64,
 }

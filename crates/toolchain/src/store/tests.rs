@@ -192,24 +192,151 @@ fn senders_of_the_same_toolchain_share_one_installation() {
 }
 
 #[test]
-fn a_second_sender_hears_of_the_first_ones_failure() {
+fn a_second_senders_bytes_are_used_when_the_first_fails() {
     let base = tempfile::tempdir().unwrap();
     let store = Store::open(base.path(), 1 << 20).unwrap();
-    let mut first = store.begin_install(PLATFORM, "tc").unwrap();
-    let mut second = store.begin_install(PLATFORM, "tc").unwrap();
-    first.write_all(b"garbage").unwrap();
-    second.write_all(&archive(10)).unwrap();
-    let failed = first.finish().unwrap_err().to_string();
-    assert_eq!(second.finish().unwrap_err().to_string(), failed);
+    let begin = || store.begin_install(PLATFORM, "tc").unwrap();
+    // Garbage under a name that is no digest, or gone in the middle.
+    for first_bytes in [&b"garbage"[..], &archive(300_000)[..150_000]] {
+        let (mut first, mut second) = (begin(), begin());
+        first.write_all(first_bytes).unwrap();
+        second.write_all(&archive(10)).unwrap();
+        let waiting = thread::spawn(move || second.finish());
+        drop(first);
+        assert_eq!(waiting.join().unwrap().unwrap().size, 19);
+        assert_eq!(unfinished(base.path()), 0);
+        store.remove(PLATFORM, "tc").unwrap();
+    }
+    // Each hears of its own fault.
+    let (mut first, mut second) = (begin(), begin());
+    first.write_all(&[b'x'; 600]).unwrap();
+    second.write_all(&archive(10)[..600]).unwrap();
+    assert!(first.finish().unwrap_err().to_string().contains("damaged"));
+    let own = second.finish().unwrap_err().to_string();
+    assert!(own.contains("truncated"), "{own}");
+    // Many wait: one takes over, the others hear of it.
+    let first = begin();
+    let later: Vec<_> = (0..6)
+        .map(|_| {
+            let mut install = begin();
+            install.write_all(&archive(10)).unwrap();
+            thread::spawn(move || install.finish())
+        })
+        .collect();
+    drop(first);
+    for one in later {
+        assert_eq!(one.join().unwrap().unwrap().size, 19);
+    }
+    assert_eq!(unfinished(base.path()), 0);
+}
 
+#[test]
+fn a_sender_that_is_stuck_is_overtaken_and_harms_nobody() {
+    let base = tempfile::tempdir().unwrap();
+    let store = Store::open(base.path(), 1 << 20).unwrap();
+    let key = Key::checked(PLATFORM, "tc").unwrap();
+    let mut stuck = store.begin_install(PLATFORM, "tc").unwrap();
+    stuck.write_all(&archive(10)).unwrap();
+    let arrival = Arc::clone(store.inner.lock().arriving.get(&key).unwrap());
+    let claimed = install::take_over(&store.inner, &key, &arrival, &archive(20));
+    let kept = claimed.unwrap();
+    assert_eq!(kept.installed.size, 29);
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let root = store.acquire(PLATFORM, "tc").unwrap();
+    let before = inode(root.root());
+    // The other one comes to its end after all.
+    assert!(stuck.finish().is_ok());
+    assert_eq!(inode(root.root()), before, "nothing was replaced");
+    assert_eq!(unfinished(base.path()), 0);
+    assert_eq!(store.inner.lock().unpacking, 0);
+}
+
+#[test]
+fn what_was_received_is_kept_until_its_job_comes() {
+    let base = tempfile::tempdir().unwrap();
+    let store = Store::open(base.path(), 1).unwrap();
+    let mut kept = Vec::new();
+    for name in ["a", "b", "c"] {
+        let mut install = store.begin_install(PLATFORM, name).unwrap();
+        install.write_all(&archive(1000)).unwrap();
+        kept.push(install.keep().unwrap());
+        assert_eq!(store.evict(), []);
+    }
+    assert_eq!(names(&store), ["a", "b", "c"]);
+    drop(kept);
+    assert_eq!(store.evict().len(), 2);
+    assert_eq!(names(&store), ["c"]);
+}
+
+#[test]
+fn without_room_for_a_second_senders_bytes_it_hears_of_the_first_ones_failure() {
+    let base = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        unpacked_bytes: 100_000,
+        ..Limits::default()
+    };
+    let store = Store::open_with(base.path(), 1 << 20, limits).unwrap();
     let first = store.begin_install(PLATFORM, "tc").unwrap();
-    let second = store.begin_install(PLATFORM, "tc").unwrap();
+    let mut second = store.begin_install(PLATFORM, "tc").unwrap();
+    second.write_all(&archive(100_000)).unwrap();
     let waiting = thread::spawn(move || second.finish());
     drop(first);
     assert!(matches!(
         waiting.join().unwrap(),
         Err(StoreError::Unpack(UnpackError::Aborted))
     ));
+    // The room is given back.
+    let first = store.begin_install(PLATFORM, "tc").unwrap();
+    let mut second = store.begin_install(PLATFORM, "tc").unwrap();
+    second.write_all(&archive(50_000)).unwrap();
+    drop(first);
+    assert_eq!(second.finish().unwrap().size, 50_009);
+}
+
+#[test]
+fn an_index_that_was_damaged_loses_only_what_was_damaged() {
+    let base = tempfile::tempdir().unwrap();
+    let store = Store::open(base.path(), 1 << 20).unwrap();
+    type Damage = dyn Fn(&Path);
+    let damages: [(&str, &Damage); 7] = [
+        ("empty", &|meta| fs::write(meta, "").unwrap()),
+        ("binary", &|meta| fs::write(meta, [0xff; 4000]).unwrap()),
+        ("cut", &|meta| {
+            let text = fs::read(meta).unwrap();
+            fs::write(meta, &text[..text.len() / 2]).unwrap();
+        }),
+        ("size", &|meta| {
+            let text = fs::read_to_string(meta).unwrap();
+            fs::write(meta, text.replace("bytes 10", "bytes 99999999999999999999")).unwrap();
+        }),
+        ("gone", &|meta| fs::remove_file(meta).unwrap()),
+        ("folder", &|meta| {
+            fs::remove_file(meta).unwrap();
+            fs::create_dir(meta).unwrap();
+        }),
+        ("link", &|meta| {
+            fs::remove_file(meta).unwrap();
+            std::os::unix::fs::symlink("meta", meta).unwrap();
+        }),
+    ];
+    install(&store, "whole", 1).unwrap();
+    for (name, _) in &damages {
+        install(&store, name, 1).unwrap();
+    }
+    drop(store);
+    let platform = base.path().join("toolchains").join(PLATFORM);
+    for (name, damage) in &damages {
+        damage(&platform.join(name).join("meta"));
+    }
+    fs::write(base.path().join("toolchains/a file"), "").unwrap();
+    fs::write(platform.join("another file"), "").unwrap();
+    let store = Store::open(base.path(), 1 << 20).unwrap();
+    assert_eq!(names(&store), ["whole"]);
+    assert_eq!(unfinished(base.path()), 0);
+    for (name, _) in &damages {
+        install(&store, name, 1).unwrap();
+    }
+    assert_eq!(store.installed().len(), damages.len() + 1);
 }
 
 #[test]
