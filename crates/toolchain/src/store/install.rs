@@ -366,6 +366,7 @@ impl Work {
                     size: unpacked.bytes,
                     last_use,
                     users: 0,
+                    retired: None,
                 },
             );
         }

@@ -26,6 +26,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use install::{Install, Kept};
 
@@ -121,7 +122,7 @@ impl StoreError {
 
 impl Store {
     /// Opens the store below `base`, which is made if missing: clears what a crash left, and finds what is installed.
-    /// `limit_bytes` is what [`Store::evict`] keeps to.
+    /// `limit_bytes` is what [`Store::retire`] keeps to.
     ///
     /// # Errors
     /// If the folders cannot be made or read, or another process has this base open.
@@ -148,6 +149,7 @@ impl Store {
                     size: found.size,
                     last_use,
                     users: 0,
+                    retired: None,
                 },
             );
         }
@@ -162,20 +164,21 @@ impl Store {
         })
     }
 
-    /// Everything installed, sorted by platform and name.
+    /// Everything installed and not retired, sorted by platform and name.
     #[must_use]
     pub fn installed(&self) -> Vec<Installed> {
         let state = self.inner.lock();
         let mut all: Vec<Installed> = state
             .installed
             .iter()
+            .filter(|(_, entry)| entry.retired.is_none())
             .map(|(key, entry)| key.installed(entry.size))
             .collect();
         all.sort();
         all
     }
 
-    /// Bytes of all installed toolchains.
+    /// Bytes of all installed toolchains but retired ones.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
         self.inner.lock().used_bytes()
@@ -228,42 +231,67 @@ impl Store {
         disk::delete(&trash)
     }
 
-    /// Removes what was not used for longest until the rest fits into the limit, and says what it removed. What is in
-    /// use stays, and so does what was used last, even if it is over the limit all by itself.
-    pub fn evict(&self) -> Vec<Installed> {
-        let mut evicted = Vec::new();
+    /// Retires what was not used for longest until the rest fits into the limit, and says what. What is in use stays, and
+    /// so does what was used last, even if it is over the limit all by itself. A retired toolchain is not listed any more,
+    /// but works until [`Store::purge`] removes it: jobs that were sent here because it was listed may be on the way. A use
+    /// brings it back.
+    pub fn retire(&self) -> Vec<Installed> {
+        let mut state = self.inner.lock();
+        let mut excess = state.used_bytes().saturating_sub(self.inner.limit_bytes);
+        let newest = state.installed.values().map(|entry| entry.last_use).max();
+        let mut idle: Vec<(&Key, &mut Entry)> = state
+            .installed
+            .iter_mut()
+            .filter(|(_, entry)| entry.retired.is_none() && entry.users == 0)
+            .filter(|(_, entry)| Some(entry.last_use) != newest)
+            .collect();
+        idle.sort_by_key(|(_, entry)| entry.last_use);
+        let mut retired = Vec::new();
+        for (key, entry) in idle {
+            if excess == 0 {
+                break;
+            }
+            entry.retired = Some(Instant::now());
+            excess = excess.saturating_sub(entry.size);
+            retired.push(key.installed(entry.size));
+        }
+        retired
+    }
+
+    /// Removes what was retired that long ago or longer, and says what.
+    pub fn purge(&self, age: Duration) -> Vec<Installed> {
+        let mut purged = Vec::new();
         let mut trash = Vec::new();
         {
             let mut state = self.inner.lock();
-            let mut excess = state.used_bytes().saturating_sub(self.inner.limit_bytes);
-            let newest = state.installed.values().map(|entry| entry.last_use).max();
-            let mut idle: Vec<(u64, Key)> = state
-                .installed
-                .iter()
-                .filter(|(_, entry)| entry.users == 0 && Some(entry.last_use) != newest)
-                .map(|(key, entry)| (entry.last_use, key.clone()))
-                .collect();
-            idle.sort_by_key(|(last_use, _)| *last_use);
-            for (_, key) in idle {
-                if excess == 0 {
-                    break;
+            let State { installed, .. } = &mut *state;
+            installed.retain(|key, entry| {
+                let is_old = entry.retired.is_some_and(|since| since.elapsed() >= age);
+                if !is_old || entry.users > 0 {
+                    return true;
                 }
-                // What cannot be renamed stays listed: it is still there and works.
-                let Ok(moved) = self.inner.disk.move_away(&key) else {
-                    continue;
+                // What cannot be renamed stays: it is still there and works.
+                let Ok(moved) = self.inner.disk.move_away(key) else {
+                    return true;
                 };
                 trash.push(moved);
-                if let Some(entry) = state.installed.remove(&key) {
-                    excess = excess.saturating_sub(entry.size);
-                    evicted.push(key.installed(entry.size));
-                }
-            }
+                purged.push(key.installed(entry.size));
+                false
+            });
         }
         for path in trash {
             // What remains lies in `tmp`, which is cleared at the next start.
             let _cleared_later = disk::delete(&path);
         }
-        evicted
+        purged.sort();
+        purged
+    }
+
+    /// [`Store::retire`] and [`Store::purge`] in one.
+    pub fn evict(&self) -> Vec<Installed> {
+        let retired = self.retire();
+        self.purge(Duration::ZERO);
+        retired
     }
 }
 
@@ -322,6 +350,7 @@ impl Inner {
             .ok_or_else(|| key.not_installed())?;
         entry.users += 1;
         entry.last_use = now;
+        entry.retired = None;
         Ok(InUse {
             inner: Arc::clone(self),
             key: key.clone(),
@@ -347,7 +376,11 @@ impl State {
     }
 
     fn used_bytes(&self) -> u64 {
-        self.installed.values().map(|entry| entry.size).sum()
+        self.installed
+            .values()
+            .filter(|entry| entry.retired.is_none())
+            .map(|entry| entry.size)
+            .sum()
     }
 }
 
@@ -355,6 +388,8 @@ struct Entry {
     size: u64,
     last_use: u64,
     users: usize,
+    /// Since when it is not listed any more.
+    retired: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

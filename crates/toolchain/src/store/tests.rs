@@ -388,6 +388,39 @@ fn the_least_recently_used_goes_first_and_what_is_used_stays() {
 }
 
 #[test]
+fn a_retired_one_works_until_it_is_purged_and_a_use_brings_it_back() {
+    let base = tempfile::tempdir().unwrap();
+    let store = Store::open(base.path(), 2500).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        install(&store, name, 1000).unwrap();
+    }
+    let long = Duration::from_secs(3600);
+    let retired: Vec<String> = store.retire().into_iter().map(|one| one.name).collect();
+    assert_eq!(retired, ["a", "b"]);
+    assert_eq!(names(&store), ["c", "d"]);
+    assert_eq!(store.purge(long), []);
+    // A job that was on its way.
+    drop(store.acquire(PLATFORM, "a").unwrap());
+    assert_eq!(names(&store), ["a", "c", "d"]);
+    let purged: Vec<String> = store
+        .purge(Duration::ZERO)
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
+    assert_eq!(purged, ["b"]);
+    assert_eq!(store.retire().len(), 1, "c, for a was used since");
+    let running = store.acquire(PLATFORM, "c").unwrap();
+    assert_eq!(store.purge(Duration::ZERO), []);
+    assert!(running.root().exists());
+    drop(running);
+    // Sent again, nothing is unpacked anew.
+    store.retire();
+    let mut again = store.begin_install(PLATFORM, "a").unwrap();
+    again.write_all(b"garbage").unwrap();
+    assert_eq!(again.finish().unwrap().size, 1009);
+}
+
+#[test]
 fn one_toolchain_over_the_limit_is_kept() {
     let base = tempfile::tempdir().unwrap();
     let store = Store::open(base.path(), 10).unwrap();
