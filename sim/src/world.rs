@@ -313,7 +313,11 @@ impl<'a> World<'a> {
                     machine.installed = true;
                     if let Some(node) = machine.node {
                         let environments = vec![toolchain()];
-                        self.tell(Event::Relogin { node, environments });
+                        self.tell(Event::Relogin {
+                            node,
+                            slots: 0,
+                            environments,
+                        });
                     }
                 }
             }

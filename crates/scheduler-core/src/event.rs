@@ -14,6 +14,8 @@ pub enum Event {
     Relogin {
         /// Who.
         node: NodeId,
+        /// Jobs it runs at a time from now on; 0 if that is as before.
+        slots: u32,
         /// All it has, by target platform.
         environments: Vec<Environment>,
     },

@@ -26,6 +26,10 @@ const UNKNOWN_WORK: f32 = 1000.0;
 const UNKNOWN_MEMORY: u32 = 96;
 /// Longest work believed, in milliseconds.
 const LONGEST: f32 = 86_400_000.0;
+/// Most memory believed, in MiB: what the largest number of page faults amounts to.
+const LARGEST: u32 = u32::MAX / FAULTS_PER_MIB;
+/// Page faults of 4 KiB.
+const FAULTS_PER_MIB: u32 = 256;
 
 /// What a job is expected to take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,6 +85,19 @@ pub struct PastFile {
     pub work_ms: f32,
     /// MiB; 0 if never measured.
     pub memory: u32,
+}
+
+/// What jobs of one language took on average, optimised ones apart, as plain data.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PastLanguage {
+    /// Twice the language (0 C, 1 C++, 2 others), one more if optimised.
+    pub class: u8,
+    /// Milliseconds on a worker of speed 1.
+    pub work_ms: f32,
+    /// Milliseconds per byte of source; 0 if never measured.
+    pub rate: f32,
+    /// MiB of the largest; 0 if never measured.
+    pub peak_memory: f32,
 }
 
 /// See the module.
@@ -234,11 +251,39 @@ impl History {
         all
     }
 
+    /// All languages something is known of.
+    pub(crate) fn languages(&self) -> Vec<PastLanguage> {
+        let known = self.classes.iter().zip(0u8..).filter(|(is, _)| is.known);
+        known
+            .map(|(is, class)| PastLanguage {
+                class,
+                work_ms: is.work_ms,
+                rate: is.rate,
+                peak_memory: is.peak_memory,
+            })
+            .collect()
+    }
+
     /// Takes in what a snapshot held; values no snapshot can hold are left out.
-    pub(crate) fn restore(&mut self, files: Vec<PastFile>) {
+    pub(crate) fn restore(&mut self, files: Vec<PastFile>, languages: Vec<PastLanguage>) {
+        let believable = |work: f32| work > 0.0 && work <= LONGEST;
         for past in files {
-            if past.work_ms.is_finite() && past.work_ms > 0.0 {
+            if believable(past.work_ms) && past.memory <= LARGEST {
                 self.keep(past);
+            }
+        }
+        for past in languages {
+            if let Some(class) = self.classes.get_mut(usize::from(past.class))
+                && believable(past.work_ms)
+                && (0.0..=LONGEST).contains(&past.rate)
+                && (0.0..=LARGEST as f32).contains(&past.peak_memory)
+            {
+                *class = Class {
+                    known: true,
+                    work_ms: past.work_ms,
+                    rate: past.rate,
+                    peak_memory: past.peak_memory,
+                };
             }
         }
     }
@@ -283,7 +328,6 @@ fn class_memory(class: Class) -> u32 {
 /// Memory a job took, in MiB. The protocol tells page faults only, which for a compiler, that frees little, are a good
 /// measure of what it touched.
 fn memory_of(result: &JobResult) -> u32 {
-    const FAULTS_PER_MIB: u32 = 256;
     result.page_faults.div_ceil(FAULTS_PER_MIB)
 }
 
@@ -356,14 +400,26 @@ mod tests {
         before.learn(kind(7, 0), 123.0, &took(0, 20));
         let mut after = History::new(100);
         let mut files = before.snapshot();
-        files.push(PastFile {
-            key: 8,
-            work_ms: f32::NAN,
-            memory: 0,
-        });
-        after.restore(files);
+        for (work_ms, memory) in [(f32::NAN, 0), (-1.0, 0), (1e30, 0), (1.0, u32::MAX)] {
+            files.push(PastFile {
+                key: 8,
+                work_ms,
+                memory,
+            });
+        }
+        let mut languages = before.languages();
+        for (class, rate) in [(200, 1.0), (0, f32::NAN), (0, -1.0)] {
+            languages.push(PastLanguage {
+                class,
+                rate,
+                ..languages[0]
+            });
+        }
+        after.restore(files, languages);
         assert_eq!(after.snapshot(), before.snapshot());
+        assert_eq!(after.languages(), before.languages());
         assert_eq!(after.forecast(kind(7, 0)).work_ms, 123.0);
+        assert_eq!(after.forecast(kind(9, 0)).basis, Basis::Language);
     }
 
     #[test]

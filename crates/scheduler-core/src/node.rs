@@ -75,6 +75,8 @@ pub struct Node {
     pub(crate) next_free_at: Time,
     /// Its part of what all workers do.
     pub(crate) contributes: f64,
+    /// The slots that does it with.
+    pub(crate) contributes_slots: f64,
     /// Where it stands in the index of nodes with room.
     pub(crate) seat: Option<Seat>,
 }
@@ -195,6 +197,7 @@ impl Node {
             ended_since_asked: 0,
             next_free_at: now,
             contributes: 0.0,
+            contributes_slots: 0.0,
             seat: None,
         }
     }

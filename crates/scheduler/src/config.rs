@@ -1,5 +1,6 @@
 //! What the caller chooses. Plain data; command lines are read elsewhere.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gelato_net::discovery::{DEFAULT_NETNAME, Reach, SCHEDULER_PORT};
@@ -26,6 +27,8 @@ pub struct Config {
     pub control: ControlAccess,
     /// How long a connection has to introduce itself.
     pub login_limit: Duration,
+    /// Where what was learned is kept across restarts; nowhere if there is none.
+    pub history: Option<PathBuf>,
     /// How decisions are made.
     pub core: core::Config,
 }
@@ -55,6 +58,7 @@ impl Default for Config {
             persistent_clients: false,
             control: ControlAccess::default(),
             login_limit: Duration::from_secs(10),
+            history: None,
             core: core::Config::default(),
         }
     }

@@ -4,20 +4,22 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
 use gelato_scheduler_core::{
-    Action, Audience, Config, ConnectionId, Core, Dropped, Event, NodeId, Time,
+    Action, Audience, Config, ConnectionId, Core, Dropped, Event, NodeId, Past, Time,
 };
 use gelato_wire::control::Command;
 use gelato_wire::{ByteString, Message, ProtocolVersion, msg};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::control::answers;
 use crate::notes;
 use crate::outbox::{Batch, Outbox};
+use crate::past;
 use crate::reach;
 use crate::translate::{self, Said};
 
@@ -80,6 +82,10 @@ pub(crate) struct Hub {
     monitors: BTreeMap<ConnectionId, Outbox>,
     /// The daemon whose login the core is looking at.
     arriving: Option<Arrival>,
+    /// Where what was learned is kept.
+    history: Option<PathBuf>,
+    /// The last job when it was saved last.
+    saved_at: u32,
     /// Events that follow from what was just done.
     following: VecDeque<Event>,
 }
@@ -95,14 +101,39 @@ struct Link {
     askers: Vec<oneshot::Sender<ByteString>>,
 }
 
+/// How often what was learned is saved, if there is anything new.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
+
 /// More questions for internals than this are not sent on to a daemon that answers none.
 const MOST_ASKED: u32 = 16;
 
 impl Hub {
-    pub(crate) fn new(config: Config, inputs: mpsc::Sender<Input>) -> Hub {
+    pub(crate) fn new(
+        config: Config,
+        history: Option<PathBuf>,
+        inputs: mpsc::Sender<Input>,
+    ) -> Hub {
+        let algorithm = config.algorithm;
+        let mut core = Core::new(config);
+        if let Some(path) = &history {
+            match past::load(path) {
+                Ok(None) => {}
+                Ok(Some(past)) => {
+                    tracing::info!(
+                        "remembering {} files and {} workers",
+                        past.files.len(),
+                        past.workers.len()
+                    );
+                    core.remember(past);
+                }
+                Err(error) => tracing::warn!("learning everything anew: {error}"),
+            }
+        }
         Hub {
-            algorithm: config.algorithm,
-            core: Core::new(config),
+            algorithm,
+            core,
+            history,
+            saved_at: 0,
             started: Instant::now(),
             inputs,
             nodes: HashMap::new(),
@@ -120,6 +151,9 @@ impl Hub {
         shutdown: impl Future<Output = ()> + Send,
     ) {
         let mut shutdown = pin!(shutdown);
+        let mut saving = None;
+        let mut save = interval_at(Instant::now() + SAVE_EVERY, SAVE_EVERY);
+        save.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.core.next_deadline().map(|at| self.instant(at));
             let alarm = async {
@@ -136,9 +170,32 @@ impl Hub {
                     None => break,
                 },
                 () = alarm => self.happen(Event::Tick),
+                _ = save.tick() => {
+                    if self.saved_at != self.core.last_job()
+                        && let Some((path, past)) = self.learned()
+                    {
+                        saving = Some(tokio::task::spawn_blocking(move || keep(&path, &past)));
+                    }
+                }
             }
         }
+        if let Some(saving) = saving {
+            let _ = saving.await;
+        }
+        if let Some((path, past)) = self.learned() {
+            keep(&path, &past);
+        }
         self.happen(Event::Stop);
+    }
+
+    /// What was learned, and where it is to go, if there is any of it.
+    fn learned(&mut self) -> Option<(PathBuf, Past)> {
+        let path = self.history.clone()?;
+        if self.core.last_job() == 0 {
+            return None;
+        }
+        self.saved_at = self.core.last_job();
+        Some((path, self.core.past()))
     }
 
     fn take(&mut self, input: Input) {
@@ -269,9 +326,12 @@ impl Hub {
                 }
                 Action::Monitor { to, event } => match to {
                     Audience::All if self.monitors.is_empty() => {}
-                    Audience::All => for_all.push(translate::for_monitors(&event)),
+                    Audience::All => {
+                        for_all.push(translate::for_monitors(&event, self.algorithm));
+                    }
                     Audience::One(monitor) => {
-                        for_newcomer.push((monitor, translate::for_monitors(&event)));
+                        let message = translate::for_monitors(&event, self.algorithm);
+                        for_newcomer.push((monitor, message));
                     }
                 },
                 Action::Note(note) => notes::log(&note, self.algorithm),
@@ -365,7 +425,7 @@ impl Hub {
                 waiting = self.ask_internals(&hosts);
                 Vec::new()
             }
-            reading => answers::reading(&self.core, &reading, self.now()),
+            reading => answers::reading(&self.core, &reading, self.now(), self.started.elapsed()),
         };
         Answer { text, waiting }
     }
@@ -428,6 +488,15 @@ impl Hub {
         self.started
             .checked_add(Duration::from_millis(at.0))
             .unwrap_or_else(far)
+    }
+}
+
+fn keep(path: &Path, past: &Past) {
+    if let Err(error) = past::save(path, past) {
+        tracing::warn!(
+            "cannot keep what was learned in {}: {error}",
+            path.display()
+        );
     }
 }
 

@@ -8,6 +8,7 @@
 //! - `stats_text`, `notes`: the texts monitors and logs get
 //! - `control`: the text port
 //! - `reach`: whether a daemon can be connected to
+//! - `past`: what was learned, kept across restarts
 //! - `election`: other schedulers on the network
 //!
 //! No peer can delay another: readers wait for the hub, the hub waits for nobody.
@@ -20,6 +21,7 @@ mod hub;
 mod links;
 mod notes;
 mod outbox;
+mod past;
 mod reach;
 mod server;
 mod stats_text;

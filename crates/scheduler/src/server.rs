@@ -88,7 +88,11 @@ impl Scheduler {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(INPUTS);
         let (alive, mut all_ended) = mpsc::channel::<()>(1);
-        let hub = Hub::new(self.config.core.clone(), sender.clone());
+        let hub = Hub::new(
+            self.config.core.clone(),
+            self.config.history.clone(),
+            sender.clone(),
+        );
         tracing::info!(
             "ICECREAM scheduler {} starting up, port {}",
             release(),

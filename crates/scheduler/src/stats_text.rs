@@ -1,9 +1,9 @@
 //! The text in which monitors are told about a daemon: lines `Key:value`, in Icecream's order.
 //!
-//! Monitors want every key up to `Load` in each text. `Accepting` is ours: it appears once a daemon could not be connected
-//! to, and monitors that do not know it pass it by.
+//! Monitors want every key up to `Load` in each text. Two are ours, and monitors that do not know them pass them by:
+//! `Accepting` appears once a daemon could not be connected to, and `Scheduler` says how workers are chosen.
 
-use gelato_scheduler_core::NodeStats;
+use gelato_scheduler_core::{Algorithm, NodeStats};
 use gelato_wire::ByteString;
 use gelato_wire::types::features;
 
@@ -11,7 +11,7 @@ use gelato_wire::types::features;
 pub(crate) const OFFLINE: &str = "State:Offline\n";
 
 /// The lines about one daemon.
-pub(crate) fn render(stats: &NodeStats) -> ByteString {
+pub(crate) fn render(stats: &NodeStats, algorithm: Algorithm) -> ByteString {
     let mut text = Vec::with_capacity(256);
     let mut line = |key: &str, value: &[u8]| {
         text.extend_from_slice(key.as_bytes());
@@ -38,6 +38,10 @@ pub(crate) fn render(stats: &NodeStats) -> ByteString {
     if let Some(accepting) = stats.accepting {
         line("Accepting", yes_or_no(accepting));
     }
+    line(
+        "Scheduler",
+        algorithm.name().to_ascii_lowercase().as_bytes(),
+    );
     ByteString::from_bytes(text)
 }
 
@@ -70,9 +74,9 @@ mod tests {
     #[test]
     fn keys_and_order_are_what_monitors_expect() {
         assert_eq!(
-            render(&stats()),
+            render(&stats(), Algorithm::Finish),
             "Name:alpha\nIP:10.77.0.2\nMaxJobs:4\nNoRemote:false\nPlatform:x86_64\nVersion:44\n\
-             Features:env_xz env_zstd\nSpeed:238.628006\nLoad:1000\n"
+             Features:env_xz env_zstd\nSpeed:238.628006\nLoad:1000\nScheduler:finish\n"
         );
         let full = NodeStats {
             slots: -2,
@@ -87,10 +91,10 @@ mod tests {
             ..stats()
         };
         assert_eq!(
-            render(&full),
+            render(&full, Algorithm::LeastBusy),
             "Name:alpha\nIP:10.77.0.2\nMaxJobs:-2\nNoRemote:true\nPlatform:x86_64\nVersion:44\n\
              Features:--\nSpeed:0.000000\nLoad:1000\nLoadAvg1:1\nLoadAvg5:2\nLoadAvg10:3\nFreeMem:4\n\
-             Accepting:false\n"
+             Accepting:false\nScheduler:least_busy\n"
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use gelato_scheduler_core as core;
 use gelato_scheduler_core::{
-    ClientId, DoneJob, Event, JobId, JobResult, MonitorEvent, NodeId, Readings, Text,
+    Algorithm, ClientId, DoneJob, Event, JobId, JobResult, MonitorEvent, NodeId, Readings, Text,
 };
 use gelato_wire::types::{exit_codes, job_done_flags};
 use gelato_wire::{ByteString, Environment, Message, ProtocolVersion, msg};
@@ -92,6 +92,12 @@ pub(crate) fn said(node: NodeId, version: ProtocolVersion, message: Message) -> 
         },
         Message::Login(login) => Event::Relogin {
             node,
+            // Icecream's daemons say nothing of themselves again, and their number of slots is whatever was in memory.
+            slots: if login.host_platform.is_empty() {
+                0
+            } else {
+                login.max_kids
+            },
             environments: environments(&login.environments),
         },
         Message::BlacklistHostEnv(blacklist) => Event::Blacklist {
@@ -157,11 +163,11 @@ pub(crate) fn use_cs(answer: &core::Answer) -> Message {
 }
 
 /// What monitors are told.
-pub(crate) fn for_monitors(event: &MonitorEvent) -> Message {
+pub(crate) fn for_monitors(event: &MonitorEvent, algorithm: Algorithm) -> Message {
     match event {
         MonitorEvent::Stats(stats) => Message::MonStats(msg::MonStats {
             host_id: stats.node.0,
-            statmsg: stats_text::render(stats),
+            statmsg: stats_text::render(stats, algorithm),
         }),
         MonitorEvent::Offline(node) => Message::MonStats(msg::MonStats {
             host_id: node.0,

@@ -172,7 +172,7 @@ keys! {
         "TCP and UDP port; the text port is the next one";
     SCHEDULER_INTERFACE = "scheduler"."interface", Text, Computed("all"), [],
         "Network interface to listen on";
-    SCHEDULER_ALGORITHM = "scheduler"."algorithm", Word(&["fastest", "round_robin", "least_busy", "random"]), Fixed("fastest"), [],
+    SCHEDULER_ALGORITHM = "scheduler"."algorithm", Word(&["finish", "compat", "fastest", "round_robin", "least_busy", "random"]), Fixed("finish"), [],
         "How a worker is chosen";
     SCHEDULER_OWN_MACHINE_SHARE = "scheduler"."own-machine-share", Integer(0, u32::MAX as i64), Fixed("70"), [],
         "How fast, in percent of the best other machine, an idle submitter must be to keep a job; 0 never";
@@ -180,6 +180,11 @@ keys! {
         "What other machines may do over the text port: read, change things (open), nothing (local)";
     SCHEDULER_PERSISTENT = "scheduler"."persistent-client-connection", Switch, Fixed("false"), [],
         "Do not send daemons away when a better scheduler announces itself";
+    SCHEDULER_STATE_FOLDER = "scheduler"."state-folder", Path,
+        Computed("/var/lib/gelato as root, else gelato in the user's state folder"), [],
+        "Folder where what jobs took and how fast workers are is kept across restarts";
+    SCHEDULER_FORGET = "scheduler"."forget", Switch, Fixed("false"), [],
+        "Keep nothing across restarts";
     SCHEDULER_USER_UID = "scheduler"."user-uid", Text, Fixed("icecc"), [],
         "User to become when started as root";
     SCHEDULER_LOG_FILE = "scheduler"."log-file", Path, Computed("standard error"), [],

@@ -24,6 +24,9 @@ const NOBODY: (u32, u32) = (65534, 65533);
 /// Where the log goes with `-d` and without `-l`, if root starts it.
 const SYSTEM_LOG: &str = "/var/log/icecc/scheduler.log";
 
+/// What outlives a run, if root starts it.
+const SYSTEM_STATE: &str = "/var/lib/gelato";
+
 /// Where the number of the process is kept.
 const PID_FILE: &str = "/var/run/icecc-scheduler.pid";
 
@@ -56,8 +59,9 @@ pub(crate) struct Args {
     /// Do not send daemons away when a better scheduler announces itself
     #[arg(short = 'r', long)]
     persistent_client_connection: bool,
-    /// How a worker is chosen: fastest, round_robin, least_busy or random
-    #[arg(short, long, value_name = "ALGORITHM", default_value = "fastest", value_parser = algorithm)]
+    /// How a worker is chosen: finish (earliest expected finish), compat (as Icecream's scheduler), fastest, round_robin,
+    /// least_busy or random
+    #[arg(short, long, value_name = "ALGORITHM", default_value = "finish", value_parser = algorithm)]
     algorithm: Algorithm,
     /// A submitter with nothing else to do keeps a job if it is at least this fast, in percent of the best other machine;
     /// 0 never
@@ -69,6 +73,13 @@ pub(crate) struct Args {
     /// Do not let other machines use the text port at all
     #[arg(long, conflicts_with = "control_open")]
     control_local: bool,
+    /// Folder where what jobs took and how fast workers are is kept across restarts
+    /// [default: /var/lib/gelato as root, gelato in the user's state folder otherwise]
+    #[arg(long, value_name = "PATH")]
+    state_folder: Option<PathBuf>,
+    /// Keep nothing across restarts
+    #[arg(long)]
+    forget: bool,
     #[command(flatten)]
     detached: Detached,
 }
@@ -88,17 +99,19 @@ fn serve(args: Args) -> anyhow::Result<()> {
     if args.daemonize && !args.detached.is_child() {
         return detach::start_child();
     }
-    let config = config_of(&args)?;
+    let mut config = config_of(&args)?;
     let log_file = log_file_of(&args)?;
     args.detached.leave_session();
+    let state = state_folder(&args);
     if identity::is_root() {
-        become_user(&args, log_file.as_deref())?;
+        become_user(&args, log_file.as_deref(), state.as_deref())?;
     }
     crate::log::init(args.verbose, log_file.as_deref()).with_context(|| {
         let file = log_file.unwrap_or_default();
         format!("cannot write the log file {}", file.display())
     })?;
     tracing::info!("Debug level: {}", args.verbose);
+    config.history = state.and_then(|folder| history_in(&folder, &args));
     super::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -165,8 +178,47 @@ fn log_file_of(args: &Args) -> anyhow::Result<Option<PathBuf>> {
     }
 }
 
+/// Where to keep what outlives a run; nowhere if that is not wanted, or nobody says where.
+fn state_folder(args: &Args) -> Option<PathBuf> {
+    if args.forget {
+        return None;
+    }
+    if let Some(folder) = &args.state_folder {
+        return std::path::absolute(folder).ok();
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    // Service managers may give several folders; ours is the first.
+    if let Some(folders) = variable("STATE_DIRECTORY") {
+        return std::env::split_paths(&folders).next();
+    }
+    if identity::is_root() {
+        return Some(PathBuf::from(SYSTEM_STATE));
+    }
+    let state = match variable("XDG_STATE_HOME") {
+        Some(state) => PathBuf::from(state),
+        None => PathBuf::from(variable("HOME")?).join(".local/state"),
+    };
+    state.is_absolute().then(|| state.join("gelato"))
+}
+
+/// The file of this scheduler, in a folder that is there. A scheduler works without one.
+fn history_in(folder: &Path, args: &Args) -> Option<PathBuf> {
+    if let Err(error) = std::fs::create_dir_all(folder) {
+        tracing::warn!(
+            "what is learned will be forgotten at the end: cannot make the folder {}: {error}; \
+             choose another with --state-folder",
+            folder.display()
+        );
+        return None;
+    }
+    // The network's name is anything.
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let netname: String = args.netname.chars().take(64).map(plain).collect();
+    Some(folder.join(format!("scheduler-{netname}-{}.history", args.port)))
+}
+
 /// Gives up root, after the last thing that needs it.
-fn become_user(args: &Args, log_file: Option<&Path>) -> anyhow::Result<()> {
+fn become_user(args: &Args, log_file: Option<&Path>, state: Option<&Path>) -> anyhow::Result<()> {
     let user = match &args.user_uid {
         Some(user) => user.clone(),
         None => identity::lookup_user(DEFAULT_USER).unwrap_or_else(|| {
@@ -181,14 +233,24 @@ fn become_user(args: &Args, log_file: Option<&Path>) -> anyhow::Result<()> {
             format!("cannot make the folder of {SYSTEM_LOG}; choose a log file with -l")
         })?;
     }
+    // A folder that was named is its owner's affair. What fails here is said when the folder is used.
+    if args.state_folder.is_none()
+        && let Some(state) = state
+    {
+        let _ = own_folder(state, &user);
+    }
     identity::drop_privileges(&user, false)
         .with_context(|| format!("cannot become user {}", user.name.display()))
 }
 
 fn own_log_folder(file: &Path, user: &User) -> std::io::Result<()> {
-    let Some(folder) = file.parent() else {
-        return Ok(());
-    };
+    match file.parent() {
+        Some(folder) => own_folder(folder, user),
+        None => Ok(()),
+    }
+}
+
+fn own_folder(folder: &Path, user: &User) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::os::unix::fs::chown(folder, Some(user.uid), Some(user.gid))
 }
@@ -200,7 +262,7 @@ fn port(text: &str) -> Result<u16, String> {
 
 fn algorithm(text: &str) -> Result<Algorithm, String> {
     Algorithm::from_name(text).ok_or_else(|| {
-        format!("{text} is an unknown scheduler algorithm; there are fastest, round_robin, least_busy and random")
+        format!("{text} is an unknown scheduler algorithm; there are finish, compat, fastest, round_robin, least_busy and random")
     })
 }
 

@@ -77,6 +77,7 @@ impl Core {
         &mut self,
         now: Time,
         id: NodeId,
+        slots: u32,
         environments: Vec<Environment>,
         out: &mut Vec<Action>,
     ) {
@@ -98,6 +99,21 @@ impl Core {
         node.environments = environments.into_iter().collect();
         self.index.toolchains_changed(node);
         self.opened = true;
+        let slots = slots.min(limits::SLOTS);
+        // Icecream's daemons repeat the number they began with.
+        if slots != 0 && slots != node.slots {
+            node.slots = slots;
+            self.generation += 1;
+            let stats = node.stats(node.readings);
+            out.push(tell_all(MonitorEvent::Stats(Box::new(stats))));
+            if let Some(capacity) = node.memory.capacity {
+                self.index.set_capacity(node, capacity);
+            }
+            self.refresh(id);
+        }
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
         // A list without the toolchain under way may be about another one that was evicted; then the end of the job
         // that sends it clears the mark. A second sender of the same toolchain would destroy the first one's.
         let arrived = node
@@ -118,9 +134,7 @@ impl Core {
         self.hosts.remove(&node);
         self.index.leave(&mut node);
         self.backlog.capacity -= node.contributes;
-        if node.contributes > 0.0 {
-            self.backlog.slots -= f64::from(node.slots);
-        }
+        self.backlog.slots -= node.contributes_slots;
         if !node.pace.is_unknown() && self.known_speeds.len() < limits::PAST_WORKERS {
             self.known_speeds
                 .insert(node.name.clone(), node.pace.general(false));

@@ -15,7 +15,7 @@ use crate::eligible::{Obstacle, Question};
 use crate::estimate::ClusterMean;
 use crate::event::Event;
 use crate::explain::{Decision, Decisions};
-use crate::history::{History, PastFile};
+use crate::history::{History, PastFile, PastLanguage};
 use crate::hosts::Hosts;
 use crate::ids::{JobId, NodeId, Text, Time};
 use crate::index::{Index, Standing};
@@ -33,6 +33,8 @@ pub struct Past {
     pub files: Vec<PastFile>,
     /// By name.
     pub workers: Vec<PastWorker>,
+    /// By class.
+    pub languages: Vec<PastLanguage>,
 }
 
 /// A worker as it was known.
@@ -153,6 +155,11 @@ impl Core {
         out
     }
 
+    /// How it chooses.
+    pub fn algorithm(&self) -> Algorithm {
+        self.config.algorithm
+    }
+
     /// When to send [`Event::Tick`] at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
         let alarm = self.alarms.first().map(|(at, ..)| *at);
@@ -161,24 +168,32 @@ impl Core {
 
     /// What is worth keeping across restarts: what files took and how fast workers are.
     pub fn past(&self) -> Past {
-        let mut workers: Vec<PastWorker> = self
-            .nodes()
+        let here = self
+            .nodes
+            .in_any_order()
             .filter(|node| !node.pace.is_unknown())
-            .map(|node| PastWorker {
-                name: node.name.clone(),
-                speed: node.pace.general(false),
-            })
-            .collect();
-        workers.sort_by(|a, b| a.name.cmp(&b.name));
+            .map(|node| (&node.name, node.pace.general(false)));
+        let mut speeds: BTreeMap<&Text, f32> = here.collect();
+        for (name, speed) in &self.known_speeds {
+            if speeds.len() >= limits::PAST_WORKERS {
+                break;
+            }
+            speeds.entry(name).or_insert(*speed);
+        }
+        let workers = speeds.into_iter().map(|(name, speed)| PastWorker {
+            name: name.clone(),
+            speed,
+        });
         Past {
             files: self.history.snapshot(),
-            workers,
+            workers: workers.take(limits::PAST_WORKERS).collect(),
+            languages: self.history.languages(),
         }
     }
 
     /// Takes in what an earlier scheduler knew. Meant for the time before the first login.
     pub fn remember(&mut self, past: Past) {
-        self.history.restore(past.files);
+        self.history.restore(past.files, past.languages);
         let workers = past.workers.into_iter().take(limits::PAST_WORKERS);
         let known = workers.filter(|worker| worker.speed.is_finite() && worker.speed > 0.0);
         self.known_speeds = known.map(|worker| (worker.name, worker.speed)).collect();
@@ -260,7 +275,11 @@ impl Core {
     fn apply(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::Login(login) => self.login(now, *login, out),
-            Event::Relogin { node, environments } => self.relogin(now, node, environments, out),
+            Event::Relogin {
+                node,
+                slots,
+                environments,
+            } => self.relogin(now, node, slots, environments, out),
             Event::Stats {
                 node,
                 load,
@@ -323,16 +342,14 @@ impl Core {
                 f64::from(node.pace.general(true) * node.share_of_machine()) * f64::from(node.slots)
             }
         };
-        let slots = |contributes: f64| {
-            if contributes > 0.0 {
-                f64::from(node.slots)
-            } else {
-                0.0
-            }
+        let slots = if contributes > 0.0 {
+            f64::from(node.slots)
+        } else {
+            0.0
         };
-        self.backlog.slots += slots(contributes) - slots(node.contributes);
+        self.backlog.slots += slots - node.contributes_slots;
         self.backlog.capacity += contributes - node.contributes;
-        node.contributes = contributes;
+        (node.contributes, node.contributes_slots) = (contributes, slots);
         self.foresee(id);
         let Some(node) = self.nodes.get(&id) else {
             return;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gelato_scheduler_core::{Core, Job, JobId, Node, State, Time};
+use gelato_scheduler_core::{Core, Decision, Forecast, Job, JobId, Node, NodeId, State, Time};
 use gelato_wire::ByteString;
 use gelato_wire::control::{
     self, Command, Greeting, HELP, HostLine, JobLine, JobState, WHICH_HOST,
@@ -26,7 +26,7 @@ pub(crate) fn greeting(core: &Core, uptime: Duration) -> Vec<u8> {
 }
 
 /// The answer to a command that changes nothing.
-pub(crate) fn reading(core: &Core, command: &Command, now: Time) -> Vec<u8> {
+pub(crate) fn reading(core: &Core, command: &Command, now: Time, uptime: Duration) -> Vec<u8> {
     let mut text = Vec::new();
     match command {
         Command::ListCs => {
@@ -54,6 +54,7 @@ pub(crate) fn reading(core: &Core, command: &Command, now: Time) -> Vec<u8> {
             line,
         } => match (word.as_str(), &arguments[..]) {
             ("why", [job]) => text.extend_from_slice(why(core, job, now).as_bytes()),
+            ("stats", []) => text.extend_from_slice(stats(core, uptime).as_bytes()),
             ("why", _) => text.extend_from_slice(b"401 Sure. But which job?\n"),
             _ => control::invalid(&mut text, line),
         },
@@ -65,6 +66,22 @@ pub(crate) fn reading(core: &Core, command: &Command, now: Time) -> Vec<u8> {
         | Command::Quit => {}
     }
     text
+}
+
+/// What this scheduler is and has in hand, one fact per line.
+fn stats(core: &Core, uptime: Duration) -> String {
+    let waiting = core.jobs().filter(|job| job.worker().is_none()).count();
+    format!(
+        " release: {}\n algorithm: {}\n uptime: {}s\n hosts: {}\n slots: {}\n jobs waiting: {waiting}\n \
+         jobs placed: {}\n jobs so far: {}\n",
+        release(),
+        core.algorithm().name().to_ascii_lowercase(),
+        uptime.as_secs(),
+        core.nodes().count(),
+        core.nodes().map(Node::shown_slots).sum::<i64>(),
+        core.job_count() - waiting,
+        core.last_job(),
+    )
 }
 
 /// The answer to `unblockcs`.
@@ -127,35 +144,74 @@ fn why(core: &Core, job: &str, now: Time) -> String {
         Some(node) => node.name().to_string(),
         None => format!("a host that left ({node})"),
     };
+    let Some(live) = core.job(number) else {
+        return match core.decision(number) {
+            Some(decision) => decided(decision, &name),
+            None => format!(" {number} is not known, or too long ago\n"),
+        };
+    };
     if let Some(decision) = core.decision(number) {
-        let mut text = format!(
-            " {number} on:{} because: {} ({} of {} hosts could take it)\n",
-            name(decision.worker),
-            decision.why,
-            decision.eligible,
-            decision.nodes
+        return decided(decision, &name);
+    }
+    if live.worker().is_some() {
+        return format!(" {number} was placed, but too long ago\n");
+    }
+    let mut text = format!(
+        " {number} waits since {:.1}s, {}\n",
+        now.0.saturating_sub(live.requested_at().0) as f64 / 1000.0,
+        forecast(live.forecast())
+    );
+    if let Some(better) = live.held_for() {
+        text += &format!(
+            "   for {}: it will be done there sooner than by anyone who is free\n",
+            name(better)
         );
-        for candidate in &decision.candidates {
-            text += &format!(
-                "   {} expected={:.0}ms{}{}\n",
-                name(candidate.node),
-                candidate.expected_ms,
-                if candidate.free { "" } else { " full" },
-                if candidate.installed {
-                    ""
-                } else {
-                    " toolchain missing"
-                }
-            );
-        }
-        return text;
     }
-    if core.job(number).is_none() {
-        return format!(" {number} is not known, or too long ago\n");
-    }
-    let mut text = format!(" {number} waits\n");
     for (node, obstacle) in core.obstacles(number, now) {
         text += &format!("   {}: {obstacle}\n", name(node));
     }
     text
+}
+
+fn decided(decision: &Decision, name: &dyn Fn(NodeId) -> String) -> String {
+    let mut text = format!(
+        " {} on:{} because: {} ({} of {} hosts could take it)\n",
+        decision.job,
+        name(decision.worker),
+        decision.why,
+        decision.eligible,
+        decision.nodes
+    );
+    if let Some(expected) = decision.forecast {
+        text += &format!("   {}\n", forecast(expected));
+    }
+    if decision.waited_ms > 0 {
+        text += &format!("   waited {:.1}s\n", decision.waited_ms as f64 / 1000.0);
+    }
+    for candidate in &decision.candidates {
+        text += &format!(
+            "   {} expected={:.0}ms",
+            name(candidate.node),
+            candidate.expected_ms
+        );
+        for (what, ms) in [("send", candidate.send_ms), ("wait", candidate.wait_ms)] {
+            if ms > 0.0 {
+                text += &format!(" {what}={ms:.0}ms");
+            }
+        }
+        text += match (candidate.free, candidate.installed) {
+            (true, true) => "\n",
+            (false, true) => " full\n",
+            (true, false) => " toolchain missing\n",
+            (false, false) => " full toolchain missing\n",
+        };
+    }
+    text
+}
+
+fn forecast(forecast: Forecast) -> String {
+    format!(
+        "forecast: {:.0}ms of work, {} MiB, by {}",
+        forecast.work_ms, forecast.memory, forecast.basis
+    )
 }

@@ -179,13 +179,30 @@ async fn why_explains() {
     cluster
         .until("listjobs\n", |text| text.contains("PEND"))
         .await;
-    let text = cluster.control("why 1\nwhy 2\nwhy 3\nwhy\n").await;
+    let placed = cluster.control("why 1\n").await;
     assert_eq!(
-        text,
+        placed,
         " 1 on:w because: only this one could take it (1 of 2 hosts could take it)\n   \
-         w expected=1050ms\n200 done\n 2 waits\n   a: no slots\n   w: loaded\n200 done\n \
-         3 is not known, or too long ago\n200 done\n401 Sure. But which job?\n200 done\n"
+         forecast: 1000ms of work, 96 MiB, by nothing known\n   \
+         w expected=1050ms send=50ms\n200 done\n"
     );
+    let waits = cluster.control("why 2\n").await;
+    assert!(waits.starts_with(" 2 waits since "), "{waits}");
+    assert!(
+        waits.ends_with("\n   a: no slots\n   w: loaded\n200 done\n"),
+        "{waits}"
+    );
+    assert_eq!(
+        cluster.control("why 3\nwhy\n").await,
+        " 3 is not known, or too long ago\n200 done\n401 Sure. But which job?\n200 done\n"
+    );
+    worker.begin(1).await;
+    worker.done(1, 0).await;
+    cluster
+        .until("listjobs\n", |text| !text.contains(" 1 "))
+        .await;
+    let over = cluster.control("why 1\n").await;
+    assert_eq!(over, placed, "also when it is over");
     cluster.stop().await;
 }
 
@@ -220,4 +237,59 @@ async fn this_machine_may_do_everything_whatever_the_access() {
         assert_eq!(cluster.control("blockcs x\n").await, "200 done\n");
         cluster.stop().await;
     }
+}
+
+#[tokio::test]
+async fn stats_say_what_this_scheduler_is() {
+    let cluster = Cluster::start().await;
+    let _worker = cluster.daemon("w", 3).await;
+    let text = cluster.control("stats\n").await;
+    assert!(text.contains("\n algorithm: finish\n"), "{text}");
+    assert!(text.contains("\n hosts: 1\n slots: 3\n"), "{text}");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_may_change_its_slots() {
+    let cluster = Cluster::start().await;
+    let mut worker = cluster.daemon("w", 3).await;
+    for (slots, shown) in [(5, "jobs=0/5"), (0, "jobs=0/5"), (2, "jobs=0/2")] {
+        worker.relogin("w", slots).await;
+        cluster.until("listcs\n", |text| text.contains(shown)).await;
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_learned_survives_a_restart_and_a_damaged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history");
+    let with_history = || Config {
+        history: Some(file.clone()),
+        ..config()
+    };
+    let ask = async |expected: &str| {
+        let cluster = Cluster::with(with_history()).await;
+        let mut asker = cluster.asker("a").await;
+        let mut worker = cluster.daemon("w", 1).await;
+        cluster
+            .until("listcs\n", |text| text.contains("load=0"))
+            .await;
+        asker.ask(1).await;
+        asker.use_cs().await;
+        let why = cluster.control("why 1\n").await;
+        assert!(why.contains(expected), "{why}");
+        worker.begin(1).await;
+        worker.done(1, 0).await;
+        cluster
+            .until("listjobs\n", |text| text == "200 done\n")
+            .await;
+        cluster.stop().await;
+    };
+    ask("by nothing known").await;
+
+    ask("by earlier runs of this file").await;
+    std::fs::write(&file, "gelato scheduler history 1\nfile 0 0").unwrap();
+    ask("by nothing known").await;
+    ask("by earlier runs of this file").await;
 }

@@ -215,7 +215,7 @@ async fn a_second_login_replaces_the_first() {
 }
 
 #[tokio::test]
-async fn a_repeated_login_changes_toolchains_only() {
+async fn a_repeated_login_of_icecreams_daemon_changes_toolchains_only() {
     let cluster = Cluster::start().await;
     let mut daemon = cluster.daemon("w", 2).await;
     let again = Login {

@@ -271,6 +271,19 @@ impl Daemon {
         self.peer.send(&Message::Stats(stats)).await;
     }
 
+    /// Another login on the same connection, which changes the slots.
+    pub(crate) async fn relogin(&mut self, name: &str, slots: u32) {
+        let login = Login {
+            max_kids: slots,
+            environments: vec![environment()],
+            nodename: name.into(),
+            host_platform: "x86_64".into(),
+            chroot_possible: true,
+            ..Login::default()
+        };
+        self.peer.send(&Message::Login(login)).await;
+    }
+
     pub(crate) async fn ask(&mut self, client: u32) {
         self.peer.send(&Message::GetCs(get_cs(client))).await;
     }

@@ -259,6 +259,7 @@ fn all_answers_to_one_request_use_one_toolchain() {
     );
     world.event(Event::Relogin {
         node: x86,
+        slots: 0,
         environments: vec![Environment::new("x86_64", "gcc")],
     });
     let mut rest = told(&world.load(x86, 1));

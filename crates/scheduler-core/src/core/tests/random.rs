@@ -33,7 +33,7 @@ enum Step {
     Stray(u8, u8, bool),
     Local(u8, u8, bool),
     LocalDone(u8, u8),
-    Relogin(u8, bool),
+    Relogin(u8, u8, bool),
     Blacklist(u8, u8),
     Reach(u8, bool),
     Pass(u16),
@@ -64,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<u8>(), any::<u8>(), any::<bool>()).prop_map(|(n, j, s)| Step::Stray(n, j, s)),
         2 => (any::<u8>(), 0u8..6, any::<bool>()).prop_map(|(n, c, full)| Step::Local(n, c, full)),
         2 => (any::<u8>(), 0u8..6).prop_map(|(n, c)| Step::LocalDone(n, c)),
-        3 => (any::<u8>(), any::<bool>()).prop_map(|(n, has)| Step::Relogin(n, has)),
+        3 => (any::<u8>(), 0u8..6, any::<bool>()).prop_map(|(n, slots, has)| Step::Relogin(n, slots, has)),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(n, host)| Step::Blacklist(n, host)),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(n, up)| Step::Reach(n, up)),
         2 => (0u16..200).prop_map(Step::Pass),
@@ -248,8 +248,9 @@ fn event_of(world: &mut World, step: &Step) -> Option<Event> {
             node: pick(&nodes, node)?,
             client: ClientId(u32::from(client)),
         },
-        Step::Relogin(node, has) => Event::Relogin {
+        Step::Relogin(node, slots, has) => Event::Relogin {
             node: pick(&nodes, node)?,
+            slots: u32::from(slots),
             environments: if has {
                 PLATFORMS
                     .iter()

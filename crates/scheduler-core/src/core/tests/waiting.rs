@@ -115,6 +115,7 @@ fn one_installation_at_a_time_and_what_is_there_is_served_meanwhile() {
     assert!(answer(&other).installed);
     let arrived = world.event(Event::Relogin {
         node: worker,
+        slots: 0,
         environments: installed(),
     });
     assert!(answer(&arrived).installed);
@@ -211,4 +212,33 @@ fn a_client_that_leaves_the_queue_is_forgotten() {
         .collect();
     assert_eq!(ended, [1, 2]);
     assert_eq!(world.core.job_count(), 0);
+}
+
+#[test]
+fn a_worker_may_change_its_slots() {
+    let mut world = World::new();
+    let asker = world.asker();
+    let worker = world.worker(1);
+    for _ in 0..4 {
+        world.ask(asker);
+    }
+    let running = |world: &World| world.core.node(worker).unwrap().occupied();
+    assert_eq!(running(&world), 2, "one slot and one in advance");
+    let relogin = |world: &mut World, slots| {
+        world.event(Event::Relogin {
+            node: worker,
+            slots,
+            environments: vec![Environment::new("x86_64", "gcc")],
+        })
+    };
+    assert_eq!(told(&relogin(&mut world, 0)), [], "0 is no change");
+    let more = relogin(&mut world, 3);
+    assert_eq!(told(&more).len(), 2);
+    let tells_monitors = more.iter().any(|action| {
+        matches!(action, Action::Monitor { event: MonitorEvent::Stats(stats), .. } if stats.slots == 3)
+    });
+    assert!(tells_monitors);
+    relogin(&mut world, 1);
+    world.finish(1, 1000);
+    assert_eq!(world.ask(asker), [], "three run, one may");
 }
