@@ -9,6 +9,8 @@ use gelato_net::discovery::Wanted;
 use gelato_net::listener::Retry;
 use gelato_sandbox::{Identity, Jailer, Level};
 
+use crate::access::Access;
+
 /// Everything the daemon needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -42,6 +44,8 @@ pub struct Config {
     pub compression: i32,
     /// Limits of connections.
     pub limits: Limits,
+    /// Who may connect, and how much one peer may take up.
+    pub access: Access,
 }
 
 /// How jobs of other machines are run.

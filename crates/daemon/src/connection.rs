@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::access::Offence;
+use crate::access::gate::{Gate, Ticket};
 use crate::core::client::OWN_COMPILE;
 use crate::core::vocabulary::{Event, Origin, Toolchain};
 use crate::ids::{ClientId, ClientIds};
@@ -27,6 +29,9 @@ const ORDERS: usize = 64;
 /// Another machine may be connected this long without doing anything.
 const IDLE: Duration = Duration::from_secs(600);
 
+/// The same before its first request.
+const FIRST_IDLE: Duration = Duration::from_secs(60);
+
 /// After our last word the peer may go on sending for this long before it sees a reset instead of that word.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -39,6 +44,8 @@ pub(crate) struct Surroundings {
     pub(crate) departures: mpsc::UnboundedSender<ClientId>,
     pub(crate) worker: Option<Arc<Worker>>,
     pub(crate) limits: Limits,
+    /// For those that come over the network.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// Reports the end of a connection's task, also if it panics.
@@ -55,12 +62,23 @@ impl Drop for Departure {
 }
 
 /// Serves an accepted connection to its end.
-pub(crate) async fn serve(socket: Socket, surroundings: Surroundings) {
+/// `ticket` is what the gate gave it, if it came over the network.
+pub(crate) async fn serve(socket: Socket, ticket: Option<Ticket>, surroundings: Surroundings) {
     let connection = match Connection::accept(socket, surroundings.limits).await {
         Ok(connection) => connection,
         // Schedulers try every minute whether we can be reached.
         Err(NetError::NeverSpoke { .. }) => return,
-        Err(error) => return debug!("{error}"),
+        Err(error) => {
+            let offence = match &error {
+                NetError::TimedOut { .. } => Some(Offence::Silence),
+                NetError::Protocol { .. } => Some(Offence::Garbage),
+                _ => None,
+            };
+            if let (Some(ticket), Some(offence)) = (ticket, offence) {
+                ticket.offend(offence);
+            }
+            return debug!("{error}");
+        }
     };
     let id = surroundings.ids.next();
     let _departure = Departure {
@@ -86,6 +104,7 @@ pub(crate) async fn serve(socket: Socket, surroundings: Surroundings) {
         writer,
         orders: order_queue,
         surroundings,
+        ticket,
         refused: None,
     };
     if client.converse().await {
@@ -108,6 +127,7 @@ struct Client {
     writer: Writer,
     orders: mpsc::Receiver<Order>,
     surroundings: Surroundings,
+    ticket: Option<Ticket>,
     /// The toolchain that came last and was not taken, and why.
     refused: Option<(Toolchain, String)>,
 }
@@ -117,17 +137,23 @@ impl Client {
     async fn converse(&mut self) -> bool {
         // After some messages the next is not looked at before the dispatcher has said what to do.
         let mut undecided = false;
-        let silence = matches!(self.origin, Origin::Network(_)).then_some(IDLE);
+        let is_far = matches!(self.origin, Origin::Network(_));
+        let may_be_idle = |long| is_far.then_some(long);
+        let mut silence = may_be_idle(FIRST_IDLE);
         loop {
             let order = tokio::select! {
                 order = self.orders.recv() => order,
                 message = self.reader.receive(silence, "a request"), if !undecided => {
                     match message {
                         Ok(message) => {
+                            silence = may_be_idle(IDLE);
                             undecided = awaits_decision(&message);
                             self.tell(Event::Message { id: self.id, message }).await;
                         }
                         Err(error) => {
+                            if matches!(error, NetError::Protocol { .. }) {
+                                self.offend(Offence::Garbage);
+                            }
                             let broken = (!error.is_closed()).then(|| error.to_string());
                             self.tell(Event::Gone { id: self.id, broken }).await;
                             return false;
@@ -163,16 +189,25 @@ impl Client {
                     let Some(worker) = self.surroundings.worker.clone() else {
                         return true;
                     };
+                    let budget = match &self.ticket {
+                        Some(ticket) => ticket.budget(),
+                        None => self.surroundings.gate.budget(),
+                    };
                     let line = Line {
                         id: self.id,
                         reader: &mut self.reader,
                         writer: &mut self.writer,
                         orders: &mut self.orders,
                         notices: &self.surroundings.notices,
+                        budget: Arc::clone(budget),
+                        given_up: false,
                     };
-                    job::run(line, &worker, &request).await;
+                    if job::run(line, &worker, &request).await {
+                        self.offend(Offence::Abort);
+                    }
                     return true;
                 }
+                Some(Order::Misbehaved(offence)) => self.offend(offence),
                 Some(Order::Close) | None => return true,
                 Some(Order::Start | Order::HandBack(_) | Order::Abort) => return false,
             }
@@ -238,6 +273,12 @@ impl Client {
         }
         self.tell(Event::Verified { id: self.id }).await;
         sent.is_ok()
+    }
+
+    fn offend(&self, offence: Offence) {
+        if let Some(ticket) = &self.ticket {
+            ticket.offend(offence);
+        }
     }
 
     async fn tell(&self, event: Event) {

@@ -233,6 +233,7 @@ impl Dispatcher {
             Action::StartJob(id) => (id, Order::Start),
             Action::HandBack(id, reason) => (id, Order::HandBack(reason)),
             Action::Abort(id) => (id, Order::Abort),
+            Action::Misbehaved(id, offence) => (id, Order::Misbehaved(offence)),
             Action::BuildNative(id, request) => return self.build_native(id, request),
             Action::Report(message) => return self.report(message),
             Action::Login(mut login) => {

@@ -3,6 +3,7 @@
 //! One task, the dispatcher, owns all state and never waits for anybody. Around it, each with a bounded queue:
 //!
 //! - `connection`: one task per client; carries messages to the dispatcher and orders back, and does that client's long work
+//! - `access`: who is let in, how much one machine may take up, and who is avoided
 //! - `worker`: toolchains coming in and jobs of other machines, run by the client's own task
 //! - `link`: the connection to the scheduler, renewed when lost
 //! - `native`: archives of this machine's compilers, on request
@@ -10,6 +11,7 @@
 //! All decisions are in `core` (with `slots` and `load`): events in, actions out, no I/O. [`run`] takes its
 //! configuration and the wish to stop from the caller; it installs no signal handlers, forks nothing, prints nothing.
 
+mod access;
 mod config;
 mod connection;
 mod core;
@@ -26,6 +28,7 @@ mod slots;
 mod start;
 mod worker;
 
+pub use access::{Access, AccessReport, Offence, PeerReport};
 pub use config::{Config, JobLimits, Reconnect, Remote};
 pub use error::DaemonError;
 pub use readings::cpus;

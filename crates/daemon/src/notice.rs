@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use gelato_wire::{Message, ProtocolVersion};
 use tokio::sync::mpsc;
 
+use crate::access::Offence;
 use crate::core::vocabulary::{Event, JobRequest, Origin, Toolchain};
 use crate::ids::{ClientId, Generation};
 
@@ -62,4 +63,6 @@ pub(crate) enum Order {
     HandBack(&'static str),
     /// Kill the job and leave.
     Abort,
+    /// Remember what the peer did.
+    Misbehaved(Offence),
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use gelato_net::discovery::survey;
 use gelato_net::listener::Listener;
 use gelato_toolchain::store::Store;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
+use crate::access::gate::Gate;
 use crate::config::{Config, Remote};
 use crate::connection::{Surroundings, serve};
 use crate::core::Settings;
@@ -30,9 +31,6 @@ use gelato_wire::types::features;
 
 /// Notices on their way to the dispatcher.
 const NOTICES: usize = 1024;
-
-/// Connections over the network at the same time. More are closed at once, so that local wrappers always find a descriptor.
-const NETWORK_CONNECTIONS: usize = 2000;
 
 /// How long to listen for names of networks at the start.
 const SURVEY: Duration = Duration::from_millis(200);
@@ -118,6 +116,7 @@ impl Daemon {
             departures,
             worker: worker.clone(),
             limits: config.limits,
+            gate: Arc::new(Gate::new(config.access.clone())),
         };
         info!("allowing up to {} active jobs", config.max_jobs);
         let features = config.remote.as_ref().map_or(0, |remote| remote.features);
@@ -147,6 +146,8 @@ impl Daemon {
             features,
             can_jail: worker.is_some(),
             no_remote: worker.is_none(),
+            peer_jobs: config.access.peer_jobs,
+            peer_transfers: config.access.peer_transfers,
         };
         let cache_limit = config
             .cache_limit
@@ -167,26 +168,18 @@ impl Daemon {
 }
 
 async fn accept(mut listener: Listener, surroundings: Surroundings) {
-    let network = listener.local_addr().is_some();
-    let room = Arc::new(Semaphore::new(NETWORK_CONNECTIONS));
     loop {
         let socket = listener.accept().await;
-        let permit = if network {
-            match Arc::clone(&room).try_acquire_owned() {
-                Ok(permit) => Some(permit),
-                Err(_) => {
-                    warn!("{NETWORK_CONNECTIONS} connections already, refusing another");
-                    continue;
-                }
-            }
-        } else {
-            None
+        // A peer that has left already needs no serving.
+        let Ok(peer) = socket.peer() else { continue };
+        let ticket = match peer.address() {
+            None => None,
+            Some(address) => match surroundings.gate.admit(address.ip()) {
+                Some(ticket) => Some(ticket),
+                None => continue,
+            },
         };
-        let surroundings = surroundings.clone();
-        tokio::spawn(async move {
-            serve(socket, surroundings).await;
-            drop(permit);
-        });
+        tokio::spawn(serve(socket, ticket, surroundings.clone()));
     }
 }
 

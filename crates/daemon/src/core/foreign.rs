@@ -9,8 +9,9 @@ use tracing::{debug, error, info};
 use super::Core;
 use super::client::{Client, ForeignJob, State};
 use super::vocabulary::{
-    Action, JobCommand, JobReport, JobRequest, Toolchain, arguments_and_compiler,
+    Action, JobCommand, JobReport, JobRequest, Origin, Toolchain, arguments_and_compiler,
 };
+use crate::access::Offence;
 use crate::ids::ClientId;
 use crate::slots::Queue;
 
@@ -20,6 +21,10 @@ const MOST_QUEUED_PER_SLOT: usize = 4;
 /// Jobs that may wait on a machine with few slots.
 const FEWEST_QUEUED: usize = 16;
 
+/// What a submitter is told that sends more toolchains at once than one machine may.
+const TOO_MANY_TRANSFERS: &str =
+    "the worker takes no more toolchains of this machine before one of those on their way is there";
+
 /// The longest name of a compiler.
 const LONGEST_COMPILER: usize = 64;
 
@@ -27,6 +32,16 @@ impl Core {
     pub(super) fn on_transfer(&mut self, id: ClientId, request: TransferEnv) {
         if let Err(reason) = self.accepts_foreign_work() {
             return self.refuse(id, exit_codes::GENERAL_FAILURE, reason.to_owned());
+        }
+        if self.of_same_machine(id, |client| client.transfer.is_some())
+            >= self.settings.peer_transfers
+        {
+            self.refuse(
+                id,
+                exit_codes::GENERAL_FAILURE,
+                TOO_MANY_TRANSFERS.to_owned(),
+            );
+            return self.announce_toolchains();
         }
         match self.toolchain(&request.target, &request.name) {
             Ok(toolchain) => {
@@ -38,6 +53,8 @@ impl Core {
                 self.actions.push(Action::Receive(id, toolchain));
             }
             Err(reason) => {
+                self.actions
+                    .push(Action::Misbehaved(id, Offence::Forbidden));
                 self.refuse(id, exit_codes::PROTOCOL_ERROR, reason);
                 self.announce_toolchains();
             }
@@ -90,6 +107,7 @@ impl Core {
         let generation = self.generation();
         let since = self.now.instant;
         let queue_is_full = self.queue_is_full();
+        let has_its_share = self.has_its_share(id);
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
@@ -104,17 +122,50 @@ impl Core {
         if queue_is_full {
             return self.hand_back(id, "too many jobs wait at the worker");
         }
+        if has_its_share {
+            return self.hand_back(
+                id,
+                "the worker has as many jobs of this machine as it takes of one",
+            );
+        }
         self.slots.enqueue(id, Queue::Foreign, 0, false, since);
     }
 
     /// Sources of jobs that wait are kept in memory.
     fn queue_is_full(&self) -> bool {
-        let slots = usize::try_from(self.slots.capacity()).unwrap_or(usize::MAX);
-        let most = slots
-            .saturating_mul(MOST_QUEUED_PER_SLOT)
-            .max(FEWEST_QUEUED);
         let queued = self.clients.values().filter(|client| is_queued(client));
-        queued.count() >= most
+        queued.count() >= self.longest_line()
+    }
+
+    fn longest_line(&self) -> usize {
+        self.slot_count()
+            .saturating_mul(MOST_QUEUED_PER_SLOT)
+            .max(FEWEST_QUEUED)
+    }
+
+    fn slot_count(&self) -> usize {
+        usize::try_from(self.slots.capacity()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the machine of this client has as many jobs here as one may have, so that there is room for others.
+    fn has_its_share(&self, id: ClientId) -> bool {
+        let all = self.longest_line().saturating_add(self.slot_count());
+        let most = self.settings.peer_jobs.unwrap_or(all / 4 * 3);
+        self.of_same_machine(id, |client| {
+            is_queued(client) || client.state == State::WaitForChild
+        }) >= most
+    }
+
+    /// Clients of the same other machine as this one; 0 for clients of this machine, which has no share but all of it.
+    fn of_same_machine(&self, id: ClientId, counts: impl Fn(&Client) -> bool) -> usize {
+        match self.clients.get(&id).map(|client| client.origin) {
+            Some(origin @ Origin::Network(_)) => self
+                .clients
+                .values()
+                .filter(|client| client.origin == origin && counts(client))
+                .count(),
+            _ => 0,
+        }
     }
 
     pub(super) fn start_foreign(&mut self, id: ClientId) {

@@ -24,6 +24,7 @@ use gelato_wire::types::exit_codes;
 use gelato_wire::{Message, ProtocolVersion};
 use tracing::{error, info, warn};
 
+use crate::access::Offence;
 use crate::ids::{ClientId, Generation};
 use crate::load::{FULL, Meter};
 use crate::slots::{Queue, Slots};
@@ -53,6 +54,10 @@ pub(crate) struct Settings {
     pub(crate) can_jail: bool,
     /// Whether jobs of others are refused.
     pub(crate) no_remote: bool,
+    /// Jobs of one machine that run or wait here; a share of what all may have if not set.
+    pub(crate) peer_jobs: Option<usize>,
+    /// Toolchains on their way from one machine.
+    pub(crate) peer_transfers: usize,
 }
 
 /// The moment an event is handled at.
@@ -249,6 +254,8 @@ impl Core {
 
     /// Refuses a message: the peer is told with `END`.
     fn violation(&mut self, id: ClientId) {
+        self.actions
+            .push(Action::Misbehaved(id, Offence::Forbidden));
         self.actions.push(Action::Send(id, Message::End));
         self.end(id, exit_codes::PROTOCOL_ERROR);
     }

@@ -36,6 +36,8 @@ impl Bench {
             features: 3,
             can_jail: true,
             no_remote: false,
+            peer_jobs: Some(usize::MAX),
+            peer_transfers: 2,
         };
         Bench {
             core: Core::new(settings, now),
@@ -513,6 +515,61 @@ fn a_job_beyond_the_longest_queue_goes_back_at_once() {
     bench.gone(17);
     let actions = foreign(&mut bench, 19, compile(19));
     assert_eq!(actions.len(), 1, "there is room again: {actions:?}");
+}
+
+#[test]
+fn one_machine_does_not_take_all_places() {
+    let mut bench = Bench::with_scheduler(1);
+    bench.core.settings.peer_jobs = None;
+    let handed_back = |actions: &[Action]| {
+        actions
+            .iter()
+            .any(|action| matches!(action, Action::HandBack(..)))
+    };
+    // A slot and sixteen places to wait: three quarters are twelve.
+    for number in 1..=12 {
+        assert!(!handed_back(&foreign(&mut bench, number, compile(number))));
+    }
+    assert!(handed_back(&foreign(&mut bench, 13, compile(13))));
+    bench.connect(20, Origin::Network([10, 0, 0, 77].into()));
+    assert!(
+        !handed_back(&bench.say(20, Message::CompileFile(compile(20)))),
+        "another machine"
+    );
+    bench.connect(21, Origin::Loopback);
+    assert!(
+        !handed_back(&bench.say(21, Message::CompileFile(compile(21)))),
+        "this machine"
+    );
+    bench.gone(12);
+    assert!(!handed_back(&foreign(&mut bench, 22, compile(22))));
+}
+
+#[test]
+fn one_machine_sends_few_toolchains_at_once() {
+    let mut bench = Bench::with_scheduler(1);
+    let transfer = || {
+        Message::TransferEnv(TransferEnv {
+            name: "tc".into(),
+            target: "x86_64".into(),
+        })
+    };
+    let taken = |actions: &[Action]| matches!(actions, [Action::Receive(..)]);
+    for number in 1..=2 {
+        bench.connect(number, Origin::Network([10, 0, 0, 2].into()));
+        assert!(taken(&bench.say(number, transfer())));
+    }
+    bench.connect(3, Origin::Network([10, 0, 0, 2].into()));
+    assert!(!taken(&bench.say(3, transfer())));
+    bench.connect(4, Origin::Network([10, 0, 0, 77].into()));
+    assert!(taken(&bench.say(4, transfer())), "another machine");
+    bench.event(Event::Received {
+        id: id(1),
+        result: Ok(()),
+        toolchains: Vec::new(),
+    });
+    bench.connect(5, Origin::Network([10, 0, 0, 2].into()));
+    assert!(taken(&bench.say(5, transfer())));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gelato_wire::msg::{CompileFile, GetNativeEnv};
 use gelato_wire::{ByteString, Message, ProtocolVersion};
 
+use crate::access::Offence;
 use crate::ids::{ClientId, Generation};
 use crate::load::Readings;
 
@@ -99,6 +100,8 @@ pub(crate) enum Action {
     HandBack(ClientId, &'static str),
     /// Kill the job; nobody wants its result.
     Abort(ClientId),
+    /// A client did what it must not.
+    Misbehaved(ClientId, Offence),
     /// Send a message to the scheduler.
     Report(Message),
     /// Log in to the scheduler with this; the node's name is looked up on the way.

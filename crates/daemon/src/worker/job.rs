@@ -41,6 +41,10 @@ pub(crate) struct Line<'a> {
     pub(crate) orders: &'a mut mpsc::Receiver<Order>,
     /// To the dispatcher.
     pub(crate) notices: &'a mpsc::Sender<Notice>,
+    /// Memory for the source while the job waits.
+    pub(crate) budget: Arc<Budget>,
+    /// Whether the submitter gave the job up.
+    pub(crate) given_up: bool,
 }
 
 /// Why a job ends without a result.
@@ -77,9 +81,9 @@ enum Admission {
     Over,
 }
 
-/// Carries out a job.
-pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobRequest) {
-    let mut intake = Intake::new(Arc::clone(&worker.budget));
+/// Carries out a job; true if the submitter gave it up.
+pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobRequest) -> bool {
+    let mut intake = Intake::new(Arc::clone(&line.budget));
     match line.wait_for_slot(&mut intake).await {
         Admission::Over => {}
         Admission::Start => line.carry_out(worker, request, intake).await,
@@ -88,6 +92,7 @@ pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobR
                 .await;
         }
     }
+    line.given_up
 }
 
 impl Line<'_> {
@@ -109,7 +114,10 @@ impl Line<'_> {
                         None => continue,
                         Some(Abandon::NoRoom) => return Admission::HandBack(NO_ROOM),
                         Some(Abandon::Broken(reason)) => Some(reason),
-                        Some(_) => None,
+                        Some(_) => {
+                            self.given_up = true;
+                            None
+                        }
                     };
                     self.tell(Event::Gone { id: self.id, broken }).await;
                     return Admission::Over;
@@ -371,6 +379,7 @@ impl Line<'_> {
     }
 
     async fn abandoned(&mut self, request: &JobRequest, report: JobReport, abandon: Abandon) {
+        self.given_up |= matches!(abandon, Abandon::Gone | Abandon::Cancelled);
         let job = request.job_id;
         let exit_code = match abandon {
             Abandon::Cancelled => {

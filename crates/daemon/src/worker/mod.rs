@@ -23,7 +23,6 @@ pub(crate) mod watchdog;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gelato_sandbox::{Identity, Jailer, JobSpec, Level, Limits, Running, SandboxError};
@@ -32,7 +31,6 @@ use tracing::{info, warn};
 
 use crate::config::JobLimits;
 use crate::core::vocabulary::{InstalledToolchain, Toolchain};
-use job::Budget;
 use scratch::Scratch;
 use verify::{Doubt, Verified};
 
@@ -67,8 +65,6 @@ pub(crate) struct Worker {
     store: Store,
     jobs: PathBuf,
     verified: Verified,
-    /// For sources of jobs that wait.
-    budget: Arc<Budget>,
     next_job: AtomicU64,
 }
 
@@ -155,7 +151,6 @@ impl Worker {
             store,
             jobs,
             verified: Verified::default(),
-            budget: Arc::default(),
             next_job: AtomicU64::new(0),
         })
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use gelato_daemon::{Config, Daemon, JobLimits, Reconnect, Remote};
+use gelato_daemon::{Access, Config, Daemon, JobLimits, Reconnect, Remote};
 use gelato_net::Limits;
 use gelato_net::discovery::interfaces::Filter;
 use gelato_net::discovery::{Reach, Wanted};
@@ -185,6 +185,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
         grace: GRACE,
         compression: compression_level(),
         limits: Limits::from_environment(),
+        access: Access::default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(

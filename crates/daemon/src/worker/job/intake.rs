@@ -20,41 +20,61 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// submitter's system gives the connection up after 9 s (`TCP_USER_TIMEOUT`), so this holds some 40 MB of source.
 const MOST_WAITING: usize = 8 << 20;
 
-/// The same for all jobs together: what comes beyond goes back to its submitter.
-const MOST_WAITING_IN_ALL: usize = 256 << 20;
-
 /// What keeping a chunk costs besides its data, in bytes, so that many small ones are bounded too.
 const CHUNK_OVERHEAD: usize = size_of::<FileChunk>() + 32;
 
-/// Memory for the sources of all jobs that wait.
+/// Memory for the sources of jobs that wait: of all, or of one peer's within that.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: AtomicUsize,
-}
-
-impl Default for Budget {
-    fn default() -> Budget {
-        Budget::new(MOST_WAITING_IN_ALL)
-    }
+    whole: Option<Arc<Budget>>,
 }
 
 impl Budget {
-    fn new(bytes: usize) -> Budget {
+    /// So many bytes. What comes beyond goes back to its submitter.
+    pub(crate) fn new(bytes: usize) -> Budget {
         Budget {
             left: AtomicUsize::new(bytes),
+            whole: None,
         }
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        self.left
+    /// A part of at most so many bytes, which others may use up as well.
+    pub(crate) fn within(whole: &Arc<Budget>, bytes: usize) -> Budget {
+        Budget {
+            left: AtomicUsize::new(bytes),
+            whole: Some(Arc::clone(whole)),
+        }
+    }
+
+    /// Takes bytes if so many are left.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let taken = self
+            .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(bytes)
             })
-            .is_ok()
+            .is_ok();
+        if taken && self.whole.as_ref().is_some_and(|whole| !whole.take(bytes)) {
+            self.left.fetch_add(bytes, Ordering::Relaxed);
+            return false;
+        }
+        taken
     }
 
-    fn give(&self, bytes: usize) {
+    /// Gives back what was taken.
+    pub(crate) fn give(&self, bytes: usize) {
         self.left.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.give(bytes);
+        }
+    }
+
+    fn left(&self) -> usize {
+        let own = self.left.load(Ordering::Relaxed);
+        self.whole
+            .as_ref()
+            .map_or(own, |whole| own.min(whole.left()))
     }
 }
 
@@ -96,7 +116,7 @@ impl Intake {
     /// Whether more may be taken in while the compiler reads. Leaving it in the network costs nothing then.
     fn may_read_ahead(&self) -> bool {
         let most = gelato_wire::msg::MAX_FRAME + CHUNK_OVERHEAD;
-        self.has_room() && self.budget.left.load(Ordering::Relaxed) > most
+        self.has_room() && self.budget.left() > most
     }
 
     /// Keeps a message that came while the job waits.
@@ -215,10 +235,6 @@ mod tests {
         })
     }
 
-    fn left(budget: &Budget) -> usize {
-        budget.left.load(Ordering::Relaxed)
-    }
-
     #[test]
     fn all_waiting_jobs_share_one_budget() {
         let most = 10 * (1000 + CHUNK_OVERHEAD);
@@ -232,12 +248,12 @@ mod tests {
         jobs.pop();
         assert!(late.push(chunk(1)).is_ok());
         drop((jobs, late));
-        assert_eq!(left(&budget), most, "everything is given back");
+        assert_eq!(budget.left(), most, "everything is given back");
     }
 
     #[test]
     fn empty_chunks_are_not_free() {
-        let budget = Arc::new(Budget::default());
+        let budget = Arc::new(Budget::new(2 * MOST_WAITING));
         let mut intake = Intake::new(Arc::clone(&budget));
         let mut chunks = 0;
         while intake.has_room() {
@@ -246,12 +262,12 @@ mod tests {
         }
         assert!(chunks * size_of::<FileChunk>() <= MOST_WAITING);
         drop(intake);
-        assert_eq!(left(&budget), MOST_WAITING_IN_ALL);
+        assert_eq!(budget.left(), 2 * MOST_WAITING);
     }
 
     #[test]
     fn a_word_after_the_end_cancels() {
-        let mut intake = Intake::new(Arc::default());
+        let mut intake = Intake::new(Arc::new(Budget::new(1)));
         intake.push(Message::End).unwrap();
         assert!(matches!(intake.push(Message::End), Err(Abandon::Cancelled)));
     }
