@@ -1,4 +1,5 @@
-//! Icecream's wire protocol, versions 21 to 44, as typed values and bytes; no sockets, clocks or threads.
+//! Icecream's wire protocol, versions 21 to 44, and three messages of our own, as typed values and bytes; no sockets,
+//! clocks or threads.
 //!
 //! - [`msg`]: every message as a type, one file a family, with the versions in which each field exists
 //! - [`session`]: one connection: version exchange and framing as a state machine over buffers

@@ -102,7 +102,7 @@ fn messages() {
         dice.damage(&mut frame);
         bodies::message(&frame);
     }
-    for number in 60..=100u32 {
+    for number in (60..=100u32).chain(999..=1005) {
         for _ in 0..60 {
             let mut frame = number.to_be_bytes().to_vec();
             frame.extend(dice.bytes(200));

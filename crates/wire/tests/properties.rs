@@ -137,6 +137,9 @@ fn draw_all(from: &mut Entropy<'_>) -> Vec<Message> {
         Message::VerifyEnvResult(draw!(from, VerifyEnvResult: ok)),
         Message::BlacklistHostEnv(draw!(from, BlacklistHostEnv: environment target hostname)),
         Message::NoCs(draw!(from, NoCs: job_id client_id)),
+        Message::Ask(draw!(from, Ask: request)),
+        Message::Answer(draw!(from, Answer: text)),
+        Message::NodeNote(draw!(from, NodeNote: text)),
     ]
 }
 
@@ -179,6 +182,9 @@ const EXISTS: &[(&str, &str, RangeInclusive<u32>)] = &[
     ("VERIFY_ENV_RESULT", "", 31..=44),
     ("BLACKLIST_HOST_ENV", "", 31..=44),
     ("NO_CS", "", 37..=44),
+    ("ASK", "", 44..=44),
+    ("ANSWER", "", 44..=44),
+    ("NODE_NOTE", "", 44..=44),
 ];
 
 fn exists(message: &str, field: &str, version: ProtocolVersion) -> bool {

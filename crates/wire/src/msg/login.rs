@@ -49,7 +49,8 @@ message! {
         max_scheduler_pong: u32,
         /// Seconds of silence before a `PING`; 36. Daemons do not use it.
         max_scheduler_ping: u32,
-        /// Empty from today's schedulers; some 320 kB of benchmark source from very old ones.
+        /// Empty from Icecream's schedulers of today; some 320 kB of benchmark source from very old ones;
+        /// begins with [`GELATO_SCHEDULER`](super::GELATO_SCHEDULER) from ours.
         bench_source: ByteString,
     }
 }

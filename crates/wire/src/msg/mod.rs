@@ -9,6 +9,7 @@ mod file;
 mod job;
 mod login;
 mod monitor;
+mod own;
 
 use thiserror::Error;
 
@@ -24,6 +25,7 @@ pub use job::{
 };
 pub use login::{CsConf, Login, Stats};
 pub use monitor::{MonGetCs, MonJobBegin, MonLocalJobBegin, MonStats};
+pub use own::{Answer, Ask, GELATO_SCHEDULER, NodeNote};
 
 /// The largest frame, type word included and length word not: 1 MiB, as every peer enforces it.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -186,7 +188,7 @@ macro_rules! messages {
                 }
             }
 
-            /// The name as Icecream's documents and logs give it, for instance `GET_CS`.
+            /// The name, for instance `GET_CS`: Icecream's, where the message is.
             pub fn name(&self) -> &'static str {
                 match self {
                     $( messages!(@pattern $variant $(($body))?) => $text, )*
@@ -287,6 +289,12 @@ messages! {
     95 "BLACKLIST_HOST_ENV" BlacklistHostEnv(BlacklistHostEnv) since 31,
     /// Scheduler to daemon: compile it on the submitting machine.
     96 "NO_CS" NoCs(NoCs) since 37,
+    /// Gelato's alone: operator's command to the daemon of this machine.
+    1001 "ASK" Ask(Ask) since 44,
+    /// Gelato's alone: the daemon's answer to `ASK`.
+    1002 "ANSWER" Answer(Answer) since 44,
+    /// Gelato's alone: daemon to scheduler, what people should know of the node.
+    1003 "NODE_NOTE" NodeNote(NodeNote) since 44,
 }
 
 impl Message {

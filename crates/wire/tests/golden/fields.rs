@@ -106,6 +106,9 @@ pub(crate) fn fields(message: &Message) -> Vec<(&'static str, Value)> {
         Message::VerifyEnvResult(m) => list!(m: ok),
         Message::BlacklistHostEnv(m) => list!(m: environment target hostname),
         Message::NoCs(m) => list!(m: job_id client_id),
+        Message::Ask(m) => list!(m: request),
+        Message::Answer(m) => list!(m: text),
+        Message::NodeNote(m) => list!(m: text),
     }
 }
 
