@@ -7,9 +7,8 @@ use std::time::Duration;
 use gelato_net::Limits;
 use gelato_net::discovery::Wanted;
 use gelato_net::listener::Retry;
-use gelato_sandbox::{Identity, Jailer, Level};
-
 use crate::access::Access;
+use gelato_sandbox::{Identity, Jailer, Level};
 
 /// Everything the daemon needs to know.
 #[derive(Clone, Debug)]
@@ -70,19 +69,26 @@ pub struct Remote {
 pub struct JobLimits {
     /// From start to end.
     pub time: Duration,
+    /// Without a sign of life: nothing printed, nothing read, no CPU time used. Waiting for its submitter does not count.
+    pub silence: Duration,
     /// Bytes on disk in the job's folder.
     pub disk: u64,
     /// Bytes the compiler may print; beyond that it finds its output closed.
     pub printed: u64,
+    /// Bytes of memory; what the machine has, at least 4 GiB, if not set.
+    pub memory: Option<u64>,
 }
 
 impl Default for JobLimits {
-    /// Icecream's submitter waits 12 minutes for a result and Gelato's not much longer; no object is as large, and no result carries as much text.
+    /// Submitters wait 12 minutes for a result; no object is as large, and no result carries as much text. A compiler
+    /// that does nothing for 5 minutes waits for something that does not come.
     fn default() -> JobLimits {
         JobLimits {
             time: Duration::from_secs(30 * 60),
+            silence: Duration::from_secs(5 * 60),
             disk: 8 << 30,
             printed: 64 << 20,
+            memory: None,
         }
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use gelato_net::stream::{Connection, Reader, Socket, Writer};
 use gelato_net::{Limits, NetError, Peer};
+use gelato_toolchain::store::Kept;
 use gelato_wire::Message;
 use gelato_wire::msg::{StatusText, VerifyEnvResult};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use crate::access::Offence;
@@ -20,7 +21,7 @@ use crate::ids::{ClientId, ClientIds};
 use crate::notice::{Notice, Order};
 use crate::worker::Worker;
 use crate::worker::job::{self, Line};
-use crate::worker::transfer::{self, Transfer};
+use crate::worker::transfer::{self, Refusal, Transfer};
 use crate::worker::verify::Doubt;
 
 /// Orders waiting for a client. A client that leaves more unread is dropped by the dispatcher.
@@ -34,6 +35,9 @@ const FIRST_IDLE: Duration = Duration::from_secs(60);
 
 /// After our last word the peer may go on sending for this long before it sees a reset instead of that word.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a toolchain waits for the job it was sent for, safe from those that need room for theirs.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -106,6 +110,7 @@ pub(crate) async fn serve(socket: Socket, ticket: Option<Ticket>, surroundings: 
         surroundings,
         ticket,
         refused: None,
+        kept: None,
     };
     if client.converse().await {
         client.linger().await;
@@ -129,7 +134,9 @@ struct Client {
     surroundings: Surroundings,
     ticket: Option<Ticket>,
     /// The toolchain that came last and was not taken, and why.
-    refused: Option<(Toolchain, String)>,
+    refused: Option<(Toolchain, Refusal)>,
+    /// The toolchain that came last and was taken, and until when it stays for certain.
+    kept: Option<(Kept, Instant)>,
 }
 
 impl Client {
@@ -143,6 +150,10 @@ impl Client {
         loop {
             let order = tokio::select! {
                 order = self.orders.recv() => order,
+                () = expiry(self.kept.as_ref().map(|(_, until)| *until)) => {
+                    self.kept = None;
+                    continue;
+                }
                 message = self.reader.receive(silence, "a request"), if !undecided => {
                     match message {
                         Ok(message) => {
@@ -205,6 +216,10 @@ impl Client {
                     if job::run(line, &worker, &request).await {
                         self.offend(Offence::Abort);
                     }
+                    self.kept = None;
+                    if worker.evict() {
+                        self.tell(Event::Toolchains(worker.toolchains())).await;
+                    }
                     return true;
                 }
                 Some(Order::Misbehaved(offence)) => self.offend(offence),
@@ -221,7 +236,16 @@ impl Client {
         };
         let transfer = transfer::receive(&mut self.reader, &worker, toolchain).await;
         let (result, usable) = match transfer {
-            Transfer::Ended(result) => (result, true),
+            Transfer::Ended(Ok(kept)) => {
+                self.kept = Some((kept, Instant::now() + KEEP));
+                self.refused = None;
+                (Ok(()), true)
+            }
+            Transfer::Ended(Err(refusal)) => {
+                let reason = refusal.reason.clone();
+                self.refused = Some((toolchain.clone(), refusal));
+                (Err(reason), true)
+            }
             Transfer::Broken(error) => (Err(error.to_string()), false),
             Transfer::Unexpected(name) => {
                 if let Err(error) = self.writer.send(&Message::End).await {
@@ -230,10 +254,6 @@ impl Client {
                 (Err(format!("{name} in the middle of it")), false)
             }
         };
-        self.refused = result
-            .as_ref()
-            .err()
-            .map(|reason| (toolchain.clone(), reason.clone()));
         let toolchains = worker.toolchains();
         self.tell(Event::Received {
             id: self.id,
@@ -254,14 +274,23 @@ impl Client {
             None => Some("this machine runs no jobs of others".to_owned()),
         };
         let ok = fault.is_none();
-        let answer = Message::VerifyEnvResult(VerifyEnvResult { ok });
-        let mut sent = self.writer.send(&answer).await;
-        if let (Ok(()), Some(fault)) = (&sent, fault) {
-            let reason = match self.refused.take() {
-                Some((refused, reason)) if refused == *toolchain => reason,
-                _ => fault,
-            };
-            // After the answer: Icecream's wrappers do not expect it and have hung up by then.
+        let refusal = self
+            .refused
+            .take()
+            .filter(|(refused, _)| refused == toolchain);
+        let (reason, for_now) = match (fault, refusal) {
+            (None, _) => (None, false),
+            (Some(_), Some((_, refusal))) => (Some(refusal.reason), refusal.for_now),
+            (Some(fault), None) => (Some(fault), false),
+        };
+        let mut sent = Ok(());
+        if !for_now {
+            let answer = Message::VerifyEnvResult(VerifyEnvResult { ok });
+            sent = self.writer.send(&answer).await;
+        }
+        if let (Ok(()), Some(reason)) = (&sent, reason) {
+            // After the answer: Icecream's wrappers do not expect it and have hung up by then. In its place they take
+            // it for this one job.
             let text = reason.into();
             sent = self
                 .writer
@@ -295,6 +324,14 @@ impl Client {
         let rest = async { while reader.receive(None, "the end").await.is_ok() {} };
         // Whoever still sends after that time will not read either.
         let _in_time = timeout(LINGER, rest).await;
+    }
+}
+
+/// Never if there is nothing to wait for.
+async fn expiry(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -202,9 +202,10 @@ fn prepare(config: &Config) -> Result<Option<Arc<Worker>>, DaemonError> {
 }
 
 fn terms(remote: &Remote, config: &Config) -> Terms {
-    let memory = readings::take(&config.base)
+    let of_machine = readings::take(&config.base)
         .memory
         .map(|memory| memory.total.max(SMALLEST_MEMORY));
+    let memory = remote.limits.memory.or(of_machine);
     Terms {
         level: remote.level,
         jailer: remote.jailer.clone(),

@@ -7,6 +7,7 @@ mod bench;
 mod intake;
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use gelato_net::NetError;
@@ -20,6 +21,8 @@ use tokio::task::spawn_blocking;
 use tracing::{debug, info, warn};
 
 use super::process::{Said, Source, attach, reap};
+use super::pulse::process_of;
+use super::reason::Reason;
 use super::watchdog::Watchdog;
 use super::{Worker, WorkerError, result};
 use crate::core::vocabulary::{Event, JobReport, JobRequest};
@@ -73,17 +76,18 @@ impl From<NetError> for Abandon {
 }
 
 /// What a submitter is told whose source cannot be kept.
-const NO_ROOM: &str = "too many jobs wait at the worker";
+const NO_ROOM: Reason = Reason::busy("too many jobs wait at the worker");
 
 enum Admission {
     Start,
-    HandBack(&'static str),
+    HandBack(Reason),
     Over,
 }
 
 /// Carries out a job; true if the submitter gave it up.
 pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobRequest) -> bool {
     let mut intake = Intake::new(Arc::clone(&line.budget));
+    let held = worker.hold(&request.toolchain).await;
     match line.wait_for_slot(&mut intake).await {
         Admission::Over => {}
         Admission::Start => line.carry_out(worker, request, intake).await,
@@ -92,6 +96,8 @@ pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobR
                 .await;
         }
     }
+    // Remembers the last use on disk.
+    let _given_back = spawn_blocking(move || drop(held)).await;
     line.given_up
 }
 
@@ -102,7 +108,9 @@ impl Line<'_> {
             tokio::select! {
                 order = self.orders.recv() => match order {
                     Some(Order::Start) => return Admission::Start,
-                    Some(Order::HandBack(reason)) => return Admission::HandBack(reason),
+                    Some(Order::HandBack(reason)) => {
+                        return Admission::HandBack(Reason::busy(reason));
+                    }
                     _ => return Admission::Over,
                 },
                 message = self.reader.receive(None, "the source"), if intake.has_room() => {
@@ -157,7 +165,9 @@ impl Line<'_> {
             }
         };
         let limits = worker.terms.limits;
-        let watchdog = Watchdog::new(limits, bench.folder());
+        let process = process_of(running.pidfd.as_fd());
+        let pulse = Arc::clone(&source.pulse);
+        let watchdog = Watchdog::new(limits, bench.folder(), pulse, process);
         let collecting = ending.collect(limits.printed);
         let watched = self
             .watch(&running, &mut source, collecting, watchdog, &mut intake)
@@ -202,7 +212,7 @@ impl Line<'_> {
                     Err(_) => Checked::Doubtful(WorkerError::Interrupted),
                 },
                 order = self.orders.recv() => match order {
-                    Some(Order::HandBack(reason)) => return Checked::HandBack(reason),
+                    Some(Order::HandBack(reason)) => return Checked::HandBack(Reason::busy(reason)),
                     None | Some(Order::Abort | Order::Close) => {
                         return Checked::Abandoned(Abandon::Aborted);
                     }
@@ -323,7 +333,7 @@ impl Line<'_> {
                     worker,
                     intake,
                     exit_codes::NOT_STARTED,
-                    "the worker could not start the compiler",
+                    Reason::crashed("the worker could not start the compiler"),
                 )
                 .await;
         }
@@ -351,7 +361,7 @@ impl Line<'_> {
         worker: &Arc<Worker>,
         mut intake: Intake,
         exit_code: i32,
-        reason: &'static str,
+        reason: Reason,
     ) {
         let drained = {
             let draining = intake.drain(self.reader);
@@ -455,24 +465,24 @@ impl Line<'_> {
 enum Checked {
     Runs,
     Doubtful(WorkerError),
-    HandBack(&'static str),
+    HandBack(Reason),
     Abandoned(Abandon),
 }
 
 struct Watched {
     said: Said,
-    handed_back: Option<&'static str>,
+    handed_back: Option<Reason>,
 }
 
 fn stop(
     order: Option<Order>,
     running: &Running,
-    handed_back: &mut Option<&'static str>,
+    handed_back: &mut Option<Reason>,
 ) -> Result<(), Abandon> {
     match order {
         Some(Order::HandBack(reason)) => {
             running.kill();
-            *handed_back = Some(reason);
+            *handed_back = Some(Reason::busy(reason));
             Ok(())
         }
         None | Some(Order::Abort | Order::Close) => Err(Abandon::Aborted),

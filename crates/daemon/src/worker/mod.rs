@@ -6,13 +6,16 @@
 //! - [`process`]: the compiler's process and its streams
 //! - [`scratch`]: the folder of one job
 //! - [`verify`]: whether a toolchain runs here
-//! - [`watchdog`]: the end of jobs that go too far
+//! - [`watchdog`], [`pulse`]: the end of jobs that go too far
+//! - [`reason`]: why a job goes back to its submitter
 //!
 //! [`Worker`] holds what they share. Everything that blocks runs on the runtime's blocking threads.
 
 pub(crate) mod command;
 pub(crate) mod job;
 pub(crate) mod process;
+mod pulse;
+pub(crate) mod reason;
 pub(crate) mod result;
 pub(crate) mod scratch;
 pub(crate) mod transfer;
@@ -23,10 +26,12 @@ pub(crate) mod watchdog;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gelato_sandbox::{Identity, Jailer, JobSpec, Level, Limits, Running, SandboxError};
 use gelato_toolchain::store::{InUse, Store, StoreError};
+use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use crate::config::JobLimits;
@@ -176,6 +181,14 @@ impl Worker {
         self.store.acquire(&toolchain.platform, &toolchain.name)
     }
 
+    /// Keeps a toolchain in place while a job for it waits. `None` if it is not there; the job hears of that later.
+    async fn hold(self: &Arc<Self>, toolchain: &Toolchain) -> Option<InUse> {
+        let worker = Arc::clone(self);
+        let toolchain = toolchain.clone();
+        let held = spawn_blocking(move || worker.acquire(&toolchain).ok());
+        held.await.ok().flatten()
+    }
+
     /// A new folder for a job in the toolchain at `root`. Blocks.
     fn scratch(&self, root: &Path) -> Result<Scratch, WorkerError> {
         let number = self.next_job.fetch_add(1, Ordering::Relaxed);
@@ -208,6 +221,7 @@ impl Worker {
             nice: self.terms.nice,
             limits: Limits {
                 memory_bytes: self.terms.memory,
+                job_memory_bytes: None,
                 processes: Some(MOST_PROCESSES),
                 file_size: Some(LARGEST_FILE),
                 cpu_seconds: None,

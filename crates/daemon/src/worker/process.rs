@@ -1,6 +1,7 @@
 //! The compiler's process as the event loop sees it: standard input with back-pressure, both outputs with a limit, the end.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use gelato_sandbox::{Outcome, Running};
 use tokio::io::unix::AsyncFd;
@@ -9,6 +10,7 @@ use tokio::net::unix::pipe;
 use tokio::task::spawn_blocking;
 
 use super::WorkerError;
+use super::pulse::Pulse;
 
 /// Bytes of each stream that a result carries: two of them fit into one message.
 pub(crate) const MOST_DIAGNOSTICS: usize = 450_000;
@@ -33,6 +35,8 @@ impl Captured {
 #[derive(Debug)]
 pub(crate) struct Source {
     pipe: Option<pipe::Sender>,
+    /// Of the whole job.
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 /// What the compiler says and that it ended.
@@ -40,6 +44,7 @@ pub(crate) struct Source {
 pub(crate) struct Ending {
     stdout: Option<pipe::Receiver>,
     stderr: Option<pipe::Receiver>,
+    pulse: Arc<Pulse>,
     pidfd: AsyncFd<OwnedFd>,
 }
 
@@ -62,7 +67,9 @@ pub(crate) fn attach(running: &mut Running) -> Result<(Source, Ending), WorkerEr
         .map(pipe::Sender::from_owned_fd)
         .transpose()
         .map_err(interrupted)?;
+    let pulse = Arc::<Pulse>::default();
     let ending = Ending {
+        pulse: Arc::clone(&pulse),
         stdout: running
             .stdout
             .take()
@@ -77,7 +84,13 @@ pub(crate) fn attach(running: &mut Running) -> Result<(Source, Ending), WorkerEr
             .map_err(interrupted)?,
         pidfd: watch(pidfd).map_err(interrupted)?,
     };
-    Ok((Source { pipe: source }, ending))
+    Ok((
+        Source {
+            pipe: source,
+            pulse,
+        },
+        ending,
+    ))
 }
 
 #[expect(
@@ -96,6 +109,7 @@ impl Source {
         {
             self.pipe = None;
         }
+        self.pulse.beat(piece.len());
     }
 
     /// The end of the source.
@@ -110,16 +124,18 @@ impl Ending {
         let Ending {
             stdout,
             stderr,
+            pulse,
             pidfd,
         } = self;
-        let (stdout, stderr) = tokio::join!(capture(stdout, most), capture(stderr, most));
+        let (stdout, stderr) =
+            tokio::join!(capture(stdout, most, &pulse), capture(stderr, most, &pulse));
         // Fails only if the runtime is going away.
         let _ended = pidfd.readable().await;
         Said { stdout, stderr }
     }
 }
 
-async fn capture(pipe: Option<pipe::Receiver>, most: u64) -> Captured {
+async fn capture(pipe: Option<pipe::Receiver>, most: u64, pulse: &Pulse) -> Captured {
     let mut captured = Captured::default();
     let mut total = 0;
     let Some(mut pipe) = pipe else {
@@ -130,6 +146,7 @@ async fn capture(pipe: Option<pipe::Receiver>, most: u64) -> Captured {
         match pipe.read(&mut buffer).await {
             Ok(0) | Err(_) => return captured,
             Ok(n) => {
+                pulse.beat(n);
                 let room = MOST_DIAGNOSTICS - captured.bytes.len();
                 let piece = buffer.get(..n.min(room)).unwrap_or_default();
                 captured.bytes.extend_from_slice(piece);

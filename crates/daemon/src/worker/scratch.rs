@@ -34,7 +34,7 @@ pub(crate) struct Output {
 
 impl Scratch {
     /// Makes the folder `name` of a job in the toolchain at `root`. With namespaces it lies in `jobs` and becomes the
-    /// job's `/tmp`; without, it must lie inside the root. `owner` is the user the job runs under, if it is not ours.
+    /// job's `/tmp`; with a plain chroot it must lie inside the root; where the root does not change, it lies in `jobs`. `owner` is the user the job runs under, if it is not ours.
     pub(crate) fn make(
         level: Level,
         jobs: &Path,
@@ -45,6 +45,8 @@ impl Scratch {
         let (above, inside) = match level {
             // Chosen by the administrator, who may use links.
             Level::UserNamespace => (open_folder(CWD, jobs)?, PathBuf::from("/tmp")),
+            // Nothing is called otherwise inside.
+            Level::Landlock | Level::None => (open_folder(CWD, jobs)?, jobs.join(name)),
             Level::Chroot => {
                 let root = open_folder(CWD, root)?;
                 (
@@ -54,7 +56,7 @@ impl Scratch {
             }
         };
         let host = match level {
-            Level::UserNamespace => jobs.join(name),
+            Level::UserNamespace | Level::Landlock | Level::None => jobs.join(name),
             Level::Chroot => root.join("tmp").join(name),
         };
         mkdirat(&above, name, Mode::RWXU)?;

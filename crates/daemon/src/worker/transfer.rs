@@ -1,7 +1,8 @@
 //! One toolchain coming in: chunks from the network, through a bounded queue, to the thread that unpacks them.
 //!
 //! A bad archive is read to its end all the same, because the submitter listens only then; it learns of the failure when it
-//! asks for verification, and avoids this machine for that toolchain.
+//! asks for verification, and avoids this machine for that toolchain. If only this machine is to blame, a full disk for
+//! instance, it is told so in words and avoids nothing.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use gelato_net::NetError;
 use gelato_net::stream::Reader;
-use gelato_toolchain::store::Installed;
+use gelato_toolchain::store::{Kept, StoreError};
+use gelato_toolchain::unpack::UnpackError;
 use gelato_wire::Message;
 use gelato_wire::msg::FileChunk;
 use tokio::sync::mpsc;
@@ -29,14 +31,52 @@ const LONGEST: Duration = Duration::from_secs(600);
 const QUEUE: usize = 16;
 
 /// What a transfer came to.
-#[derive(Debug)]
 pub(crate) enum Transfer {
-    /// All of it came; whether it could be installed.
-    Ended(Result<(), String>),
+    /// All of it came; whether it could be installed. It stays in place as long as this is kept.
+    Ended(Result<Kept, Refusal>),
     /// The connection is of no use any more.
     Broken(NetError),
     /// The peer said something else in the middle.
     Unexpected(&'static str),
+}
+
+/// Why a toolchain was not installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// For people.
+    pub(crate) reason: String,
+    /// Whether this machine is to blame, so that the same may work later.
+    pub(crate) for_now: bool,
+}
+
+impl Refusal {
+    fn for_now(reason: impl Into<String>) -> Refusal {
+        Refusal {
+            reason: reason.into(),
+            for_now: true,
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        let for_now = match &error {
+            StoreError::Busy
+            | StoreError::OtherTransferStuck
+            | StoreError::Damaged { .. }
+            | StoreError::InUse { .. }
+            | StoreError::Locked(_)
+            | StoreError::Io { .. } => true,
+            StoreError::Unpack(error) => {
+                matches!(error, UnpackError::Io { .. } | UnpackError::Aborted)
+            }
+            StoreError::BadName { .. } | StoreError::NotInstalled { .. } => false,
+        };
+        Refusal {
+            reason: error.to_string(),
+            for_now,
+        }
+    }
 }
 
 enum Piece {
@@ -60,13 +100,13 @@ pub(crate) async fn receive(
     drop(pieces);
     let installed = match installing.await {
         Ok(result) => result,
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(Refusal::for_now(error.to_string())),
     };
     if let Some(broken) = received {
         return broken;
     }
     if installed.is_ok() {
-        worker.evict().await;
+        worker.evict();
         // Asked for in a moment anyway; and what does not run here is not announced.
         let _known_from_now_on = if worker.verified.has_failed(toolchain) {
             worker.verify_anew(toolchain).await
@@ -74,7 +114,7 @@ pub(crate) async fn receive(
             worker.verify(toolchain).await
         };
     }
-    Transfer::Ended(installed.map(|_| ()))
+    Transfer::Ended(installed)
 }
 
 /// Passes chunks on until the end. A refusal of the other side is noticed there, not here.
@@ -108,25 +148,47 @@ fn install(
     worker: &Worker,
     toolchain: &Toolchain,
     mut queue: mpsc::Receiver<Piece>,
-) -> Result<Installed, String> {
+) -> Result<Kept, Refusal> {
     let mut install = worker
         .store
-        .begin_install(&toolchain.platform, &toolchain.name)
-        .map_err(|error| error.to_string())?;
+        .begin_install(&toolchain.platform, &toolchain.name)?;
     loop {
         match queue.blocking_recv() {
             Some(Piece::Chunk(chunk)) => {
-                let data = chunk.decompress().map_err(|error| error.to_string())?;
+                let data = chunk.decompress().map_err(|error| Refusal {
+                    reason: error.to_string(),
+                    for_now: false,
+                })?;
                 install
                     .write_all(&data)
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|error| Refusal::for_now(error.to_string()))?;
                 if install.has_failed() {
                     break;
                 }
             }
             Some(Piece::End) => break,
-            None => return Err("the transfer was broken off".to_owned()),
+            None => return Err(Refusal::for_now("the transfer was broken off")),
         }
     }
-    install.finish().map_err(|error| error.to_string())
+    Ok(install.keep()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn only_the_archives_own_faults_last() {
+        let for_now = |error: StoreError| Refusal::from(error).for_now;
+        let full = UnpackError::Io {
+            path: "/x".into(),
+            source: Arc::new(io::ErrorKind::StorageFull.into()),
+        };
+        assert!(for_now(full.into()) && for_now(StoreError::Busy));
+        assert!(for_now(UnpackError::Aborted.into()));
+        assert!(!for_now(UnpackError::Truncated("a file").into()));
+        assert!(!for_now(UnpackError::NotAToolchain("usr/bin/as").into()));
+    }
 }

@@ -5,11 +5,13 @@
 
 use gelato_sandbox::Exit;
 
+use super::reason::Reason;
+
 /// Less than this many free bytes after a failure means that the disk was full.
 const DISK_FULL: u64 = 10 << 20;
 
-/// What compilers and their libraries say when memory runs out, and what a killed or crashed compiler leaves behind.
-const NOT_THE_SOURCE: [&str; 14] = [
+/// What compilers and their libraries say when memory or disk runs out.
+const SHORTAGE: [&str; 8] = [
     "memory exhausted",
     "out of memory",
     "annot allocate memory",
@@ -18,6 +20,10 @@ const NOT_THE_SOURCE: [&str; 14] = [
     "terminate called after throwing an instance of 'std::bad_alloc'",
     "llvm::MallocSlabAllocator::Allocate",
     "o space left on device",
+];
+
+/// What a killed, crashed or incomplete compiler leaves behind.
+const CRASH: [&str; 6] = [
     "signal terminated program",
     "internal compiler error",
     "PLEASE submit a bug report",
@@ -49,38 +55,46 @@ pub(crate) enum Verdict {
     /// The compiler refused the source with this exit status.
     Refused(i32),
     /// Not the source's fault, or not certain: the submitter is to compile it.
-    HandBack(&'static str),
+    HandBack(Reason),
 }
 
 /// Judges a compilation that was not interrupted by us.
 pub(crate) fn judge(observed: &Observed<'_>) -> Verdict {
     let code = match observed.exit {
-        Exit::Signal(_) => return Verdict::HandBack("the compiler was killed"),
+        Exit::Signal(_) => return Verdict::HandBack(Reason::crashed("the compiler was killed")),
         Exit::Code(code) => code,
     };
     if !observed.diagnostics_fit {
-        return Verdict::HandBack("the compiler said more than a result can carry");
+        let text = "the compiler said more than a result can carry";
+        return Verdict::HandBack(Reason::odd(text));
     }
     if code == 0 {
         return if observed.has_object {
             Verdict::Success
         } else {
-            Verdict::HandBack("the compiler succeeded without an object")
+            let text = "the compiler succeeded without an object";
+            Verdict::HandBack(Reason::odd(text))
         };
     }
-    if code >= 128 {
-        return Verdict::HandBack("a part of the compiler was killed");
-    }
-    if NOT_THE_SOURCE
-        .iter()
-        .any(|text| contains(observed.stderr, text.as_bytes()))
-    {
-        return Verdict::HandBack(
-            "the compiler ran out of memory or disk, crashed, or is incomplete",
-        );
+    let says = |texts: &[&str]| {
+        let mut texts = texts.iter();
+        texts.any(|text| contains(observed.stderr, text.as_bytes()))
+    };
+    if says(&SHORTAGE) {
+        let text = "the compiler ran out of memory or disk";
+        return Verdict::HandBack(Reason::shortage(text));
     }
     if observed.disk_free.is_some_and(|free| free < DISK_FULL) {
-        return Verdict::HandBack("the disk of the worker is full");
+        let text = "the disk of the worker is full";
+        return Verdict::HandBack(Reason::shortage(text));
+    }
+    if code >= 128 {
+        let text = "a part of the compiler was killed";
+        return Verdict::HandBack(Reason::crashed(text));
+    }
+    if says(&CRASH) {
+        let text = "the compiler crashed, was killed, or is incomplete";
+        return Verdict::HandBack(Reason::crashed(text));
     }
     Verdict::Refused(code)
 }

@@ -13,7 +13,7 @@ use gelato_sandbox::{Exit, SandboxError};
 use gelato_toolchain::verify::{Check, programs_to_check};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::process::{attach, reap};
@@ -22,6 +22,12 @@ use crate::core::vocabulary::Toolchain;
 
 /// One program of a check may take this long on a busy machine.
 const LONGEST_CHECK: Duration = Duration::from_secs(20);
+
+/// How long a toolchain that has to go waits for jobs that the scheduler sent here while it was listed.
+const RETIREMENT: Duration = Duration::from_secs(10);
+
+/// With less free disk than this nothing waits.
+const SHORT_OF_DISK: u64 = 4 << 30;
 
 /// What a system that is short of memory does to a process.
 const SIGKILL: i32 = 9;
@@ -123,23 +129,41 @@ impl Worker {
         let _done = removed.await;
     }
 
-    /// Makes room for what has just been installed.
-    pub(crate) async fn evict(self: &Arc<Self>) {
+    /// Makes room for what has just been installed: at once where the disk is short, else after the jobs that are on their
+    /// way have had time to arrive. True if there is less to announce now.
+    pub(crate) fn evict(self: &Arc<Self>) -> bool {
+        let retired = self.store.retire();
+        if retired.is_empty() {
+            return false;
+        }
+        for one in retired {
+            info!(
+                "retired the toolchain {}/{}: unused for longest",
+                one.platform, one.name
+            );
+        }
+        let free =
+            rustix::fs::statvfs(&self.jobs).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+        let age = if free < SHORT_OF_DISK {
+            Duration::ZERO
+        } else {
+            RETIREMENT
+        };
         let worker = Arc::clone(self);
-        let evicted = spawn_blocking(move || {
-            for installed in worker.store.evict() {
-                let toolchain = Toolchain {
-                    platform: installed.platform,
-                    name: installed.name,
-                };
-                info!(
-                    "removed the toolchain {toolchain}, unused for longest, to stay within the cache limit"
-                );
-                worker.verified.forget(&toolchain);
-            }
+        tokio::spawn(async move {
+            sleep(age).await;
+            let purged = spawn_blocking(move || {
+                for one in worker.store.purge(age) {
+                    let (platform, name) = (one.platform, one.name);
+                    let toolchain = Toolchain { platform, name };
+                    info!("removed the toolchain {toolchain} to stay within the cache limit");
+                    worker.verified.forget(&toolchain);
+                }
+            });
+            // A panic in there has been reported by itself.
+            let _done = purged.await;
         });
-        // A panic in there has been reported by itself.
-        let _done = evicted.await;
+        true
     }
 
     async fn try_programs(self: &Arc<Self>, toolchain: &Toolchain) -> Result<(), Doubt> {

@@ -17,6 +17,7 @@ use super::intake::Intake;
 use crate::core::vocabulary::{JobReport, JobRequest};
 use crate::worker::command::{Plan, plan};
 use crate::worker::process::Said;
+use crate::worker::reason::Reason;
 use crate::worker::scratch::Scratch;
 use crate::worker::verdict::{Observed, Verdict, judge};
 use crate::worker::{Task, Worker, WorkerError};
@@ -44,7 +45,7 @@ pub(super) struct Finished {
     pub(super) bytes: u64,
     pub(super) log_line: String,
     /// Why it goes back, if it does.
-    pub(super) reason: Option<&'static str>,
+    pub(super) reason: Option<Reason>,
     /// Whether the toolchain may be damaged.
     pub(super) suspect: bool,
 }
@@ -126,7 +127,7 @@ impl Bench {
         self,
         outcome: Result<Outcome, WorkerError>,
         said: Said,
-        handed_back: Option<&'static str>,
+        handed_back: Option<Reason>,
     ) -> (Bench, Finished) {
         let exit = outcome.map(|outcome| outcome.exit);
         let log_line = match &exit {
@@ -140,7 +141,9 @@ impl Bench {
         let object = self.scratch.output(&self.plan.object);
         let verdict = match (&exit, handed_back) {
             (_, Some(reason)) => Verdict::HandBack(reason),
-            (Err(_), None) => Verdict::HandBack("the sandbox did not report the compiler's end"),
+            (Err(_), None) => Verdict::HandBack(Reason::crashed(
+                "the sandbox did not report the compiler's end",
+            )),
             (Ok(exit), None) => judge(&Observed {
                 exit: *exit,
                 stderr: &said.stderr.bytes,
@@ -183,10 +186,13 @@ impl Bench {
 }
 
 /// The result that makes the submitter compile by itself.
-pub(super) fn hand_back(reason: &'static str, said: Said) -> CompileResult {
+pub(super) fn hand_back(reason: Reason, said: Said) -> CompileResult {
     let mut result = compile_result(said, exit_codes::OUT_OF_MEMORY);
     let mut stderr = result.stderr.as_bytes().to_vec();
-    stderr.extend_from_slice(format!("gelato: {reason}\n").as_bytes());
+    if !stderr.is_empty() && !stderr.ends_with(b"\n") {
+        stderr.push(b'\n');
+    }
+    stderr.extend_from_slice(reason.line().as_bytes());
     result.stderr = ByteString::from_bytes(stderr);
     result.out_of_memory = true;
     result

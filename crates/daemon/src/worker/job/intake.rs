@@ -144,7 +144,11 @@ impl Intake {
         reader: &mut Reader,
         source: &mut Source,
     ) -> Result<(), Abandon> {
-        while let Some(chunk) = self.next(reader).await? {
+        loop {
+            source.pulse.waits_for_source(true);
+            let next = self.next(reader).await?;
+            source.pulse.waits_for_source(false);
+            let Some(chunk) = next else { break };
             let data = chunk
                 .decompress()
                 .map_err(|error| Abandon::Broken(error.to_string()))?;
