@@ -1,7 +1,8 @@
 //! The jail step: the caller's executable, started anew with one thread, between the caller and the job's init.
 //!
 //! It reads the recipe, enters the namespaces, forks init and then only waits: for init's end, or for the end of file on
-//! its socket, which means that the caller wants the job killed or is itself dead. Its exit tells the caller that all is over.
+//! its socket, which means that the caller wants the job killed or is itself dead. Where no control group limits the job, it looks at
+//! it now and then and kills it when it takes too much. Its exit tells the caller that all is over.
 
 use std::fs;
 use std::io::{self, Read};
@@ -9,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::{
@@ -23,7 +24,9 @@ use crate::identity;
 use crate::init::{self, Init};
 use crate::job::Level;
 use crate::namespaces;
-use crate::recipe::{Recipe, Report, Usage};
+use crate::recipe::{Recipe, Report, Seen, Usage};
+use crate::spawn::MOST_DESCRIPTORS;
+use crate::watch::{self, Excess, Watch, Whose};
 
 /// Exit status when there is nobody to report to: started by hand, or the caller died at once.
 const NO_CALLER: i32 = 2;
@@ -33,7 +36,7 @@ const NO_CALLER: i32 = 2;
 pub(crate) enum Isolation {
     /// Namespaces: init is pid 1 of its own PID namespace.
     Namespaces,
-    /// A changed root directory only.
+    /// The host's processes and mounts, with another root directory or not.
     Bare,
 }
 
@@ -42,11 +45,11 @@ pub fn jail_main() -> ! {
     let Ok(socket) = claim_socket() else {
         process::exit(NO_CALLER)
     };
-    let Ok((recipe, streams)) = receive(&socket) else {
+    let Ok((recipe, streams, doors)) = receive(&socket) else {
         process::exit(NO_CALLER)
     };
-    let status = match carry_out(&recipe, streams, &socket) {
-        Ok(usage) => Report::Gone { usage }
+    let status = match carry_out(&recipe, streams, doors, &socket) {
+        Ok((usage, seen)) => Report::Gone { usage, seen }
             .write(&socket)
             .map_or(NO_CALLER, |()| 0),
         Err(Failed { step, errno }) => {
@@ -90,9 +93,11 @@ fn close_from(first: libc::c_uint) -> io::Result<()> {
     Ok(())
 }
 
-fn receive(socket: &UnixStream) -> io::Result<(Recipe, [OwnedFd; 3])> {
+/// The recipe, the job's streams and the doors of its control group.
+fn receive(socket: &UnixStream) -> io::Result<(Recipe, [OwnedFd; 3], Vec<OwnedFd>)> {
     let mut first = [0; 4096];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut space =
+        [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = retry_on_intr(|| {
         rustix::net::recvmsg(
@@ -108,13 +113,19 @@ fn receive(socket: &UnixStream) -> io::Result<(Recipe, [OwnedFd; 3])> {
             streams.extend(descriptors);
         }
     }
+    let doors = streams.split_off(streams.len().min(3));
     let streams = <[OwnedFd; 3]>::try_from(streams)
         .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     let head = first.get(..received.bytes).unwrap_or_default();
-    Ok((Recipe::read(head.chain(socket))?, streams))
+    Ok((Recipe::read(head.chain(socket))?, streams, doors))
 }
 
-fn carry_out(recipe: &Recipe, streams: [OwnedFd; 3], socket: &UnixStream) -> Result<Usage, Failed> {
+fn carry_out(
+    recipe: &Recipe,
+    streams: [OwnedFd; 3],
+    doors: Vec<OwnedFd>,
+    socket: &UnixStream,
+) -> Result<(Usage, Seen), Failed> {
     // After a change of user, `/proc/self` belongs to root and the id maps could not be written.
     set_dumpable_behavior(DumpableBehavior::Dumpable).at(Step::ReadRecipe)?;
     let isolation = isolate(recipe)?;
@@ -129,23 +140,37 @@ fn carry_out(recipe: &Recipe, streams: [OwnedFd; 3], socket: &UnixStream) -> Res
             recipe,
             isolation,
             streams,
+            doors,
             socket,
             jail_step: own,
         }),
         pid => Pid::from_raw(pid).ok_or(Errno::SRCH).at(Step::Supervise)?,
     };
-    drop((streams, own));
+    drop((streams, doors, own));
     // Whatever fails from here on must not leave init behind: it dies with this process.
     keep_what_kills(recipe)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::DropCapabilities)?;
-    supervise(init, socket).at(Step::Supervise)?;
+    let seen = supervise(init, socket, watch_over(recipe, isolation)).at(Step::Supervise)?;
     let usage = init::wait_for(init)
         .map(|(_, usage)| usage)
         .at(Step::Supervise)?;
     if isolation == Isolation::Bare {
         sweep();
     }
-    Ok(usage)
+    Ok((usage, seen))
+}
+
+/// What must be watched of the job: everything that is to be limited and that the kernel does not.
+fn watch_over(recipe: &Recipe, isolation: Isolation) -> Option<Watch> {
+    if recipe.cgroup.is_some() {
+        return None;
+    }
+    let whose = match isolation {
+        Isolation::Namespaces => Whose::AllInside,
+        Isolation::Bare => Whose::Descendants,
+    };
+    let counted = recipe.level == Level::UserNamespace;
+    Watch::over(whose, &recipe.limits, counted)
 }
 
 /// Gives up everything but the power over init. As root the job cannot touch us, but then `CAP_KILL` is needed to touch it.
@@ -173,6 +198,7 @@ fn isolate(recipe: &Recipe) -> Result<Isolation, Failed> {
             namespaces::enter_others()?;
             Ok(Isolation::Namespaces)
         }
+        Level::Landlock | Level::None => Ok(Isolation::Bare),
         // Root in a container may lack the capability, or have it and still be refused.
         Level::Chroot => {
             let admin = capabilities::has(capabilities::ADMIN);
@@ -185,18 +211,37 @@ fn isolate(recipe: &Recipe) -> Result<Isolation, Failed> {
     }
 }
 
-/// Returns when init has ended or been told to.
-fn supervise(init: Pid, socket: &UnixStream) -> rustix::io::Result<()> {
+/// Returns when init has ended or been told to, with what was seen of the job.
+fn supervise(init: Pid, socket: &UnixStream, mut watch: Option<Watch>) -> rustix::io::Result<Seen> {
     let init = pidfd_open(init, PidfdFlags::empty())?;
-    let mut watched = [
-        PollFd::new(&init, PollFlags::IN),
-        PollFd::new(socket, PollFlags::IN),
-    ];
-    retry_on_intr(|| poll(&mut watched, None))?;
-    if watched[0].revents().is_empty() {
-        pidfd_send_signal(init.as_fd(), Signal::KILL)?;
+    let pause = watch.is_some().then_some(Timespec {
+        tv_sec: 0,
+        tv_nsec: watch::PERIOD.subsec_nanos().into(),
+    });
+    let mut seen = Seen::default();
+    loop {
+        let mut watched = [
+            PollFd::new(&init, PollFlags::IN),
+            PollFd::new(socket, PollFlags::IN),
+        ];
+        let woken = retry_on_intr(|| poll(&mut watched, pause.as_ref()))?;
+        if !watched[0].revents().is_empty() {
+            return Ok(seen);
+        }
+        let excess = match &mut watch {
+            Some(watch) if woken == 0 => {
+                let excess = watch.look();
+                seen.peak = watch.peak;
+                excess
+            }
+            _ => None,
+        };
+        if woken > 0 || excess.is_some() {
+            seen.out_of_memory = excess == Some(Excess::Memory);
+            pidfd_send_signal(init.as_fd(), Signal::KILL)?;
+            return Ok(seen);
+        }
     }
-    Ok(())
 }
 
 /// Without a PID namespace, what init leaves behind becomes a child of this process. Ends when no child is left: whoever

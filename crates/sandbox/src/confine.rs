@@ -2,14 +2,15 @@
 //!
 //! A second wall behind the namespaces, and at the bare chroot level the only one: there the toolchain is as writable as its
 //! owner and modes say, folders of other jobs lie beside the job's own, and signals, abstract sockets and TCP would reach the host.
-//! The kernel's version decides how much of it is in force (5.13 files, 6.7 TCP, 6.12 signals and sockets); without Landlock nothing is.
+//! At the Landlock level it is the first: of the host's files the toolchain can be read and nothing else. The kernel's version decides
+//! how much of it is in force (5.13 files, 6.7 TCP, 6.12 signals and sockets); the system call filter makes up for what is missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
 use crate::error::{Failed, Step};
@@ -25,31 +26,55 @@ const MAX_TOP_ENTRIES: usize = 256;
 
 /// How much of the root a job may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Readable {
+pub(crate) enum Readable<'a> {
     /// All: everything that is not the job's own has been taken out of the root.
     Root,
     /// All but the top folder that holds the job's folder, where those of other jobs are too.
     RootWithoutNeighbours,
+    /// This folder of the host and nothing else. Fails if Landlock is not in force.
+    Only(&'a Path),
 }
 
-/// Restricts this process for good: reads below the root, writes below `folder` (both as seen from inside). Needs `no_new_privs`.
-pub(crate) fn restrict(folder: &Path, readable: Readable) -> Result<(), Failed> {
-    rules(folder, readable).map_err(|_| Failed {
+/// Restricts this process for good: reads as said, writes below `folder` (both as seen from inside). Needs `no_new_privs`.
+pub(crate) fn restrict(folder: &Path, readable: Readable<'_>) -> Result<(), Failed> {
+    let failed = |errno| Failed {
         step: Step::Confine,
-        errno: libc::EPERM,
-    })
+        errno,
+    };
+    let status = rules(folder, readable).map_err(|_| failed(libc::EPERM))?;
+    if matches!(readable, Readable::Only(_)) && status == RulesetStatus::NotEnforced {
+        return Err(failed(libc::EOPNOTSUPP));
+    }
+    Ok(())
 }
 
 /// Whether this kernel has Landlock.
 pub(crate) fn supported() -> bool {
-    Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(ABI::V1))
-        .and_then(Ruleset::create)
-        .is_ok()
+    version() > 0
 }
 
-fn rules(folder: &Path, readable: Readable) -> Result<(), RulesetError> {
+/// Whether it keeps signals and abstract sockets inside.
+pub(crate) fn scopes_signals() -> bool {
+    version() >= 6
+}
+
+/// The version of Landlock of the running kernel, 0 without.
+fn version() -> libc::c_long {
+    /// `LANDLOCK_CREATE_RULESET_VERSION` of linux/landlock.h.
+    const ASK_VERSION: libc::c_uint = 1;
+    // SAFETY: with this flag the kernel wants no structure and only answers.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<libc::c_void>(),
+            0usize,
+            ASK_VERSION,
+        )
+    };
+    answer.max(0)
+}
+
+fn rules(folder: &Path, readable: Readable<'_>) -> Result<RulesetStatus, RulesetError> {
     let all = AccessFs::from_all(NEWEST);
     let own = all & !(AccessFs::MakeChar | AccessFs::MakeBlock);
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
@@ -65,13 +90,15 @@ fn rules(folder: &Path, readable: Readable) -> Result<(), RulesetError> {
     for name in DEVICES {
         ruleset = allow(ruleset, &Path::new("/dev").join(name), device)?;
     }
-    ruleset.restrict_self().map(drop)
+    Ok(ruleset.restrict_self()?.ruleset)
 }
 
-fn readable_paths(folder: &Path, readable: Readable) -> Vec<PathBuf> {
+fn readable_paths(folder: &Path, readable: Readable<'_>) -> Vec<PathBuf> {
     let root = PathBuf::from("/");
-    if readable == Readable::Root {
-        return vec![root];
+    match readable {
+        Readable::Root => return vec![root],
+        Readable::Only(toolchain) => return vec![toolchain.to_owned()],
+        Readable::RootWithoutNeighbours => {}
     }
     let shared = folder.components().nth(1);
     let Ok(entries) = fs::read_dir(&root) else {

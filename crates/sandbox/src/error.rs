@@ -145,6 +145,7 @@ steps! {
     Exec = 22, "execute the program";
     Confine = 23, "restrict what the job may reach with Landlock";
     SystemCallFilter = 24, "put the system call filter in force";
+    ControlGroup = 25, "make and enter the job's control group";
 }
 
 #[cfg(test)]
@@ -153,12 +154,12 @@ mod tests {
 
     #[test]
     fn steps_survive_their_number() {
-        for number in 1..=24 {
+        for number in 1..=25 {
             let step = Step::from_number(number).expect("numbers are dense");
             assert_eq!(step as u8, number);
         }
         assert_eq!(Step::from_number(0), None);
-        assert_eq!(Step::from_number(25), None);
+        assert_eq!(Step::from_number(26), None);
     }
 
     #[test]

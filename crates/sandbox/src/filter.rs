@@ -3,9 +3,13 @@
 //! A list of refusals, not of permissions, because nobody knows every program a toolchain may hold. Calls newer than the
 //! list are answered as an older kernel would, so that what is not known here is not reached, and programs fall back. The
 //! filter also covers 32-bit programs on x86-64; any other foreign call ends the process.
+//!
+//! Jobs that live among the host's processes and files get longer lists ([`Around`]): they must not change the modes of files they may only
+//! read, nor the limits and priorities of other processes of their user, nor, where Landlock does not see to that, send signals.
 
 use std::io;
 
+use libc::{EAFNOSUPPORT, ENOSYS, EPERM};
 use rustix::io::Errno;
 
 use crate::error::{At, Failed, Step};
@@ -26,7 +30,7 @@ struct Call {
 
 macro_rules! refused {
     ($($(#[$on:meta])* $name:ident, $ia32:literal => $errno:ident;)+) => {
-        &[$($(#[$on])* Call { native: libc::$name, ia32: $ia32, errno: libc::$errno },)+]
+        &[$($(#[$on])* Call { native: libc::$name, ia32: $ia32, errno: $errno },)+]
     };
 }
 
@@ -94,14 +98,96 @@ const REFUSED: &[Call] = refused! {
     SYS_clone3, 435 => ENOSYS;
 };
 
+/// Said to have been done, and not done.
+const PRETENDED: i32 = 0;
+
+/// Refused besides to jobs among the host's files and processes. Landlock has no say in any of these: what a job may open for
+/// reading, such as its toolchain, it could change the mode or the times of, if it belongs to the same user. Modes, owners and times
+/// are pretended to be set, because tools that copy files set them, and nobody looks at those of a job's folder.
+#[rustfmt::skip]
+const REFUSED_ON_HOST: &[Call] = refused! {
+    #[cfg(target_arch = "x86_64")] SYS_chmod, 15 => PRETENDED;
+    SYS_fchmod, 94 => PRETENDED;
+    SYS_fchmodat, 306 => PRETENDED;
+    SYS_fchmodat2, 452 => ENOSYS;
+    #[cfg(target_arch = "x86_64")] SYS_chown, 212 => PRETENDED;
+    SYS_fchown, 207 => PRETENDED;
+    #[cfg(target_arch = "x86_64")] SYS_lchown, 198 => PRETENDED;
+    SYS_fchownat, 298 => PRETENDED;
+    #[cfg(target_arch = "x86_64")] SYS_utime, 30 => PRETENDED;
+    #[cfg(target_arch = "x86_64")] SYS_utimes, 271 => PRETENDED;
+    #[cfg(target_arch = "x86_64")] SYS_futimesat, 299 => PRETENDED;
+    SYS_utimensat, 320 => PRETENDED;
+    SYS_setxattr, 226 => EPERM;
+    SYS_lsetxattr, 227 => EPERM;
+    SYS_fsetxattr, 228 => EPERM;
+    SYS_removexattr, 235 => EPERM;
+    SYS_lremovexattr, 236 => EPERM;
+    SYS_fremovexattr, 237 => EPERM;
+    // By path; Landlock sees to it since Linux 6.2 only. What is open for writing can still be cut.
+    SYS_truncate, 92 => EPERM;
+    SYS_setpriority, 97 => EPERM;
+    SYS_ioprio_set, 289 => EPERM;
+};
+
+/// Numbers of setxattrat and removexattrat, which are the same everywhere.
+const SET_ATTRIBUTE_AT: u32 = 463;
+const REMOVE_ATTRIBUTE_AT: u32 = 466;
+
+/// Refused to the same jobs unless their first argument, a process, is 0, which means the caller itself.
+#[rustfmt::skip]
+const ONLY_ITSELF: &[Call] = refused! {
+    SYS_prlimit64, 340 => EPERM;
+    SYS_sched_setaffinity, 241 => EPERM;
+    SYS_sched_setscheduler, 156 => EPERM;
+    SYS_sched_setparam, 154 => EPERM;
+    SYS_sched_setattr, 351 => EPERM;
+};
+
+/// Refused to the same jobs where Landlock cannot keep signals inside (before Linux 6.12). A program that aborts ends all the same.
+#[rustfmt::skip]
+const SIGNALS: &[Call] = refused! {
+    SYS_kill, 37 => EPERM;
+    SYS_tkill, 238 => EPERM;
+    SYS_tgkill, 270 => EPERM;
+    SYS_rt_sigqueueinfo, 178 => EPERM;
+    SYS_rt_tgsigqueueinfo, 335 => EPERM;
+    SYS_pidfd_send_signal, 424 => EPERM;
+};
+
+/// Operations of `fcntl` that name a process to be signalled, or the signal: `F_SETOWN`, `F_SETSIG`, `F_SETOWN_EX`.
+const SIGNALLING: [u32; 3] = [8, 10, 15];
+
+/// Requests of `ioctl` that do the same: `FIOSETOWN` and `SIOCSPGRP`.
+const SIGNALLING_REQUESTS: [u32; 2] = [0x8901, 0x8902];
+
+/// What a job has around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Around {
+    /// Nothing of the host, or whatever its user may do is accepted.
+    Nothing,
+    /// The host's files and processes; `scoped` if Landlock keeps its signals to itself.
+    Host { scoped: bool },
+}
+
 /// Refused to 32-bit programs only: gates to several calls at once, and predecessors of calls above.
 #[cfg(target_arch = "x86_64")]
 const REFUSED_IA32: &[(u32, i32)] = &[
-    (22, libc::EPERM),         // umount
-    (102, libc::EAFNOSUPPORT), // socketcall
-    (117, libc::ENOSYS),       // ipc
-    (113, libc::EPERM),        // vm86old
-    (166, libc::EPERM),        // vm86
+    (22, EPERM),         // umount
+    (102, EAFNOSUPPORT), // socketcall
+    (117, ENOSYS),       // ipc
+    (113, EPERM),        // vm86old
+    (166, EPERM),        // vm86
+];
+
+/// The same for jobs on the host: the calls above with shorter numbers or longer times.
+#[cfg(target_arch = "x86_64")]
+const REFUSED_IA32_ON_HOST: &[(u32, i32)] = &[
+    (16, PRETENDED),  // lchown with 16 bits
+    (95, PRETENDED),  // fchown with 16 bits
+    (182, PRETENDED), // chown with 16 bits
+    (193, EPERM),     // truncate64
+    (412, PRETENDED), // utimensat_time64
 ];
 
 /// From here on calls are unknown to this list; the last one looked at is removexattrat of Linux 6.13. The other
@@ -132,19 +218,15 @@ const IA32: u32 = 0x4000_0003;
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST_ARGUMENT: u32 = 16;
+const SECOND_ARGUMENT: u32 = 24;
 
 /// A filter ready to be put in force: nothing is allocated after [`Filter::new`].
 pub(crate) struct Filter(Vec<Instruction>);
 
 impl Filter {
     /// The filter for jobs on this machine; `None` on architectures it has no table for.
-    pub(crate) fn new() -> Option<Filter> {
-        let native = block(
-            REFUSED
-                .iter()
-                .filter_map(|call| Some((u32::try_from(call.native).ok()?, call.errno))),
-            libc::SYS_clone.try_into().ok()?,
-        );
+    pub(crate) fn new(around: Around) -> Option<Filter> {
+        let native = native_rules(around)?;
         let mut program = vec![
             load(ARCHITECTURE),
             jump_if_equal(NATIVE?, 1, 0),
@@ -153,22 +235,20 @@ impl Filter {
         program.extend(native);
         #[cfg(target_arch = "x86_64")]
         {
-            /// `clone` of 32-bit programs.
-            const CLONE: u32 = 120;
             program.extend([
                 jump_if_equal(IA32, 1, 0),
                 answer(libc::SECCOMP_RET_KILL_PROCESS),
             ]);
-            let refused = REFUSED.iter().map(|call| (call.ia32, call.errno));
-            program.extend(block(refused.chain(REFUSED_IA32.iter().copied()), CLONE));
+            program.extend(ia32_rules(around));
         }
         #[cfg(not(target_arch = "x86_64"))]
         program.push(answer(libc::SECCOMP_RET_KILL_PROCESS));
         Some(Filter(program))
     }
 
-    /// Puts the filter in force for this process and all it will start. Needs `no_new_privs`. A kernel without filters is let pass.
-    pub(crate) fn install(&mut self) -> Result<(), Failed> {
+    /// Puts the filter in force for this process and all it will start. Needs `no_new_privs`. A kernel without filters is let pass
+    /// unless the filter is `needed`.
+    pub(crate) fn install(&mut self, needed: bool) -> Result<(), Failed> {
         let program = libc::sock_fprog {
             len: self.0.len().try_into().unwrap_or(libc::c_ushort::MAX),
             filter: self.0.as_mut_ptr(),
@@ -176,10 +256,10 @@ impl Filter {
         // Before Linux 5.16 a filter slows down speculation of the whole process, unless told otherwise.
         match set_filter(&program, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW) {
             Err(Errno::INVAL) => match set_filter(&program, 0) {
-                Err(Errno::INVAL | Errno::NOSYS) => Ok(()),
+                Err(Errno::INVAL | Errno::NOSYS) if !needed => Ok(()),
                 result => result,
             },
-            Err(Errno::NOSYS) => Ok(()),
+            Err(Errno::NOSYS) if !needed => Ok(()),
             result => result,
         }
         .at(Step::SystemCallFilter)
@@ -218,8 +298,85 @@ fn set_filter(program: &libc::sock_fprog, flags: libc::c_ulong) -> rustix::io::R
     }
 }
 
-/// The rules for one architecture.
-fn block(refused: impl Iterator<Item = (u32, i32)>, clone: u32) -> Vec<Instruction> {
+/// The lists that hold for a job: calls refused whatever their arguments, and those that may only name the caller.
+fn lists(around: Around) -> (Vec<&'static Call>, &'static [Call]) {
+    let mut refused: Vec<&Call> = REFUSED.iter().collect();
+    match around {
+        Around::Nothing => (refused, &[]),
+        Around::Host { scoped } => {
+            refused.extend(REFUSED_ON_HOST);
+            if !scoped {
+                refused.extend(SIGNALS);
+            }
+            (refused, ONLY_ITSELF)
+        }
+    }
+}
+
+fn native_rules(around: Around) -> Option<Vec<Instruction>> {
+    let number = |call: libc::c_long| u32::try_from(call).ok();
+    let pair = |call: &Call| Some((number(call.native)?, call.errno));
+    let (refused, itself) = lists(around);
+    let mut refused: Vec<_> = refused.into_iter().filter_map(pair).collect();
+    if around != Around::Nothing {
+        refused.extend([SET_ATTRIBUTE_AT, REMOVE_ATTRIBUTE_AT].map(|call| (call, EPERM)));
+    }
+    Some(block(&Rules {
+        refused,
+        itself: itself.iter().filter_map(pair).collect(),
+        signalling: match around {
+            Around::Host { scoped: false } => vec![
+                (number(libc::SYS_fcntl)?, &SIGNALLING),
+                (number(libc::SYS_ioctl)?, &SIGNALLING_REQUESTS),
+            ],
+            _ => Vec::new(),
+        },
+        clone: number(libc::SYS_clone)?,
+    }))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn ia32_rules(around: Around) -> Vec<Instruction> {
+    /// `clone`, `fcntl`, `fcntl64` and `ioctl` of 32-bit programs.
+    const CLONE: u32 = 120;
+    const FCNTL: [u32; 2] = [55, 221];
+    const IOCTL: u32 = 54;
+    let pair = |call: &Call| (call.ia32, call.errno);
+    let (refused, itself) = lists(around);
+    let mut refused: Vec<_> = refused.into_iter().map(pair).collect();
+    refused.extend(REFUSED_IA32);
+    if around != Around::Nothing {
+        refused.extend(REFUSED_IA32_ON_HOST);
+        refused.extend([SET_ATTRIBUTE_AT, REMOVE_ATTRIBUTE_AT].map(|call| (call, EPERM)));
+    }
+    block(&Rules {
+        refused,
+        itself: itself.iter().map(pair).collect(),
+        signalling: match around {
+            Around::Host { scoped: false } => vec![
+                (FCNTL[0], &SIGNALLING),
+                (FCNTL[1], &SIGNALLING),
+                (IOCTL, &SIGNALLING_REQUESTS),
+            ],
+            _ => Vec::new(),
+        },
+        clone: CLONE,
+    })
+}
+
+/// The rules for one architecture, by its numbers.
+struct Rules {
+    /// Refused with this error.
+    refused: Vec<(u32, i32)>,
+    /// Refused with this error unless the first argument is 0.
+    itself: Vec<(u32, i32)>,
+    /// Refused if the second argument is one of these.
+    signalling: Vec<(u32, &'static [u32])>,
+    /// Refused with the flags of namespaces.
+    clone: u32,
+}
+
+fn block(rules: &Rules) -> Vec<Instruction> {
     let mut block = vec![
         load(NUMBER),
         instruction(
@@ -228,13 +385,31 @@ fn block(refused: impl Iterator<Item = (u32, i32)>, clone: u32) -> Vec<Instructi
             1,
             FIRST_UNKNOWN,
         ),
-        error(libc::ENOSYS),
+        error(ENOSYS),
     ];
-    for (number, errno) in refused {
+    for &(number, errno) in &rules.refused {
         block.extend([jump_if_equal(number, 0, 1), error(errno)]);
     }
+    for &(number, errno) in &rules.itself {
+        block.extend([
+            jump_if_equal(number, 0, 4),
+            load(FIRST_ARGUMENT),
+            jump_if_equal(0, 0, 1),
+            allow(),
+            error(errno),
+        ]);
+    }
+    for &(number, values) in &rules.signalling {
+        // The lists have a handful of values.
+        let length = 2 * values.len() as u8;
+        block.extend([jump_if_equal(number, 0, length + 2), load(SECOND_ARGUMENT)]);
+        for &value in values {
+            block.extend([jump_if_equal(value, 0, 1), error(EPERM)]);
+        }
+        block.push(allow());
+    }
     block.extend([
-        jump_if_equal(clone, 0, 3),
+        jump_if_equal(rules.clone, 0, 3),
         load(FIRST_ARGUMENT),
         instruction(
             libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K,
@@ -242,8 +417,8 @@ fn block(refused: impl Iterator<Item = (u32, i32)>, clone: u32) -> Vec<Instructi
             1,
             NEW_NAMESPACES,
         ),
-        error(libc::EPERM),
-        answer(libc::SECCOMP_RET_ALLOW),
+        error(EPERM),
+        allow(),
     ]);
     block
 }
@@ -263,6 +438,10 @@ fn jump_if_equal(value: u32, then: u8, otherwise: u8) -> Instruction {
         otherwise,
         value,
     )
+}
+
+fn allow() -> Instruction {
+    answer(libc::SECCOMP_RET_ALLOW)
 }
 
 fn error(errno: i32) -> Instruction {
@@ -298,7 +477,8 @@ mod tests {
                     value = match k {
                         NUMBER => number,
                         ARCHITECTURE => architecture,
-                        FIRST_ARGUMENT => argument,
+                        // Tests give the argument that is looked at, whichever it is.
+                        FIRST_ARGUMENT | SECOND_ARGUMENT => argument,
                         other => panic!("load from {other}"),
                     }
                 }
@@ -319,7 +499,7 @@ mod tests {
 
     #[test]
     fn each_architecture_has_its_own_numbers() {
-        let program = Filter::new().expect("x86-64").0;
+        let program = Filter::new(Around::Nothing).expect("x86-64").0;
         let native = |number: libc::c_long, argument| {
             decide(&program, NATIVE.expect("x86-64"), number as u32, argument)
         };
@@ -340,15 +520,15 @@ mod tests {
         for number in [3, 11, 165] {
             assert_eq!(ia32(number, u32::MAX), libc::SECCOMP_RET_ALLOW, "{number}");
         }
-        assert_eq!(native(467, 0), refused(libc::ENOSYS));
-        assert_eq!(native(0x4000_0000, 0), refused(libc::ENOSYS));
+        assert_eq!(native(467, 0), refused(ENOSYS));
+        assert_eq!(native(0x4000_0000, 0), refused(ENOSYS));
         let thread = (libc::CLONE_VM | libc::CLONE_THREAD) as u32;
         let user = libc::CLONE_NEWUSER as u32;
         for clone in [native(libc::SYS_clone, thread), ia32(120, thread)] {
             assert_eq!(clone, libc::SECCOMP_RET_ALLOW);
         }
         for clone in [native(libc::SYS_clone, user), ia32(120, user | thread)] {
-            assert_eq!(clone, refused(libc::EPERM));
+            assert_eq!(clone, refused(EPERM));
         }
         let arm = 0x4000_0028;
         assert_eq!(decide(&program, arm, 0, 0), libc::SECCOMP_RET_KILL_PROCESS);
@@ -357,7 +537,59 @@ mod tests {
     #[test]
     fn fits_into_the_kernel() {
         let longest = 4096;
-        assert!(Filter::new().expect("x86-64").0.len() <= longest);
+        for scoped in [true, false] {
+            let filter = Filter::new(Around::Host { scoped }).expect("x86-64");
+            assert!(filter.0.len() <= longest);
+        }
         assert!(supported());
+    }
+
+    #[test]
+    fn jobs_on_the_host_leave_its_files_and_processes_alone() {
+        let native = |around, number: libc::c_long, argument| {
+            let program = Filter::new(around).expect("x86-64").0;
+            decide(&program, NATIVE.expect("x86-64"), number as u32, argument)
+        };
+        let ia32 = |around, number, argument| {
+            let program = Filter::new(around).expect("x86-64").0;
+            decide(&program, IA32, number, argument)
+        };
+        let refused = libc::SECCOMP_RET_ERRNO | EPERM as u32;
+        let allowed = libc::SECCOMP_RET_ALLOW;
+        let on_host = Around::Host { scoped: true };
+        for (number, old) in [
+            (libc::SYS_setpriority, 97),
+            (libc::SYS_setxattr, 226),
+            (libc::SYS_truncate, 193),
+        ] {
+            assert_eq!(native(Around::Nothing, number, 0), allowed);
+            assert_eq!(native(on_host, number, 0), refused);
+            assert_eq!(ia32(on_host, old, 0), refused);
+            assert_eq!(ia32(Around::Nothing, old, 0), allowed);
+        }
+        let pretended = libc::SECCOMP_RET_ERRNO;
+        for (number, old) in [(libc::SYS_chmod, 15), (libc::SYS_fchown, 95)] {
+            assert_eq!(native(on_host, number, 0), pretended);
+            assert_eq!(ia32(on_host, old, 0), pretended);
+        }
+        for call in ONLY_ITSELF {
+            assert_eq!(native(Around::Nothing, call.native, 7), allowed);
+            assert_eq!(native(on_host, call.native, 7), refused);
+            assert_eq!(native(on_host, call.native, 0), allowed);
+            assert_eq!(ia32(on_host, call.ia32, 7), refused);
+            assert_eq!(ia32(on_host, call.ia32, 0), allowed);
+        }
+        let unscoped = Around::Host { scoped: false };
+        assert_eq!(native(on_host, libc::SYS_kill, 7), allowed);
+        assert_eq!(native(unscoped, libc::SYS_kill, 7), refused);
+        for operation in SIGNALLING {
+            assert_eq!(native(unscoped, libc::SYS_fcntl, operation), refused);
+            assert_eq!(ia32(unscoped, 221, operation), refused);
+            assert_eq!(native(on_host, libc::SYS_fcntl, operation), allowed);
+        }
+        assert_eq!(native(unscoped, libc::SYS_fcntl, 3), allowed);
+        assert_eq!(native(unscoped, libc::SYS_ioctl, 0x8901), refused);
+        assert_eq!(native(unscoped, libc::SYS_ioctl, 0x5401), allowed);
+        assert_eq!(native(unscoped, libc::SYS_read, 8), allowed);
     }
 }

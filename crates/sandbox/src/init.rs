@@ -17,6 +17,7 @@ use std::process;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     DumpableBehavior, Pid, Signal, chdir, chroot, getpid, getppid, set_child_subreaper,
@@ -27,7 +28,7 @@ use crate::capabilities;
 use crate::child::Isolation;
 use crate::confine::{self, Readable};
 use crate::error::{At, Failed, Step};
-use crate::filter::Filter;
+use crate::filter::{Around, Filter};
 use crate::identity;
 use crate::job::{Exit, Level};
 use crate::mounts;
@@ -42,6 +43,8 @@ pub(crate) struct Init<'a> {
     pub(crate) isolation: Isolation,
     /// The job's standard input, output and error.
     pub(crate) streams: [OwnedFd; 3],
+    /// The way into the job's control group.
+    pub(crate) doors: Vec<OwnedFd>,
     pub(crate) socket: &'a UnixStream,
     /// Becomes readable when the jail step dies.
     pub(crate) jail_step: OwnedFd,
@@ -63,9 +66,12 @@ fn live(init: Init<'_>) -> Result<(Exit, Usage), Failed> {
         recipe,
         isolation,
         streams,
+        doors,
         socket,
         jail_step,
     } = init;
+    // While the host's `/proc` is there, and before it says that it is not ours.
+    rlimit::die_first();
     enter_root(recipe, isolation)?;
     give_up_privileges(recipe)?;
     die_with(&jail_step)?;
@@ -79,12 +85,10 @@ fn live(init: Init<'_>) -> Result<(Exit, Usage), Failed> {
     // SAFETY: this process has one thread.
     let job = match unsafe { libc::fork() } {
         -1 => return Err(io::Error::last_os_error()).at(Step::Supervise),
-        0 => become_job(recipe, isolation, own, streams, verdict_write),
-        pid => Pid::from_raw(pid)
-            .ok_or(rustix::io::Errno::SRCH)
-            .at(Step::Supervise)?,
+        0 => become_job(recipe, isolation, own, streams, doors, verdict_write),
+        pid => Pid::from_raw(pid).ok_or(Errno::SRCH).at(Step::Supervise)?,
     };
-    drop((streams, verdict_write));
+    drop((streams, doors, verdict_write));
     // The writing end closes with the exec. A job killed before that counts as started and ended by the signal.
     match Report::read(File::from(verdict)) {
         Ok(Some(Report::Failed { step, errno })) => return Err(Failed { step, errno }),
@@ -108,25 +112,27 @@ fn enter_root(recipe: &Recipe, isolation: Isolation) -> Result<(), Failed> {
     match isolation {
         Isolation::Namespaces => {
             let place = match recipe.level {
-                Level::UserNamespace => mounts::Place::Tmp,
                 Level::Chroot => {
                     mounts::Place::Below(inside(&recipe.root, &recipe.tmp).unwrap_or(&recipe.tmp))
                 }
+                _ => mounts::Place::Tmp,
             };
             mounts::build(&recipe.root, &recipe.tmp, place)?;
             namespaces::set_host_name().at(Step::HostName)
         }
-        Isolation::Bare => {
+        Isolation::Bare if recipe.level.changes_root() => {
             chdir(&recipe.root).at(Step::Chroot)?;
             chroot(".").at(Step::Chroot)
         }
+        Isolation::Bare => Ok(()),
     }
 }
 
 fn give_up_privileges(recipe: &Recipe) -> Result<(), Failed> {
     capabilities::clear_bounding(false).at(Step::DropCapabilities)?;
-    if let (Some(identity), Level::Chroot, true) =
-        (recipe.identity, recipe.level, identity::is_root())
+    // With user namespaces it has happened before they were made.
+    if let (Some(identity), true) = (recipe.identity, identity::is_root())
+        && recipe.level != Level::UserNamespace
     {
         identity::become_job(identity).at(Step::SwitchIdentity)?;
     }
@@ -158,15 +164,26 @@ fn become_job(
     isolation: Isolation,
     init: Pid,
     streams: [OwnedFd; 3],
+    doors: Vec<OwnedFd>,
     verdict: OwnedFd,
 ) -> ! {
-    let Failed { step, errno } = match prepare(recipe, isolation, init, &streams) {
+    let prepared = enter_group(doors).and_then(|()| prepare(recipe, isolation, init, &streams));
+    let Failed { step, errno } = match prepared {
         Ok(Some(program)) => program.execute(),
         Ok(None) => process::exit(0),
         Err(failed) => failed,
     };
     let _ = Report::Failed { step, errno }.write(File::from(verdict));
     process::exit(127)
+}
+
+/// Moves this process into the job's control group.
+fn enter_group(doors: Vec<OwnedFd>) -> Result<(), Failed> {
+    for door in doors {
+        // The kernel takes 0 for the writer.
+        rustix::io::write(&door, b"0").at(Step::ControlGroup)?;
+    }
+    Ok(())
 }
 
 fn prepare(
@@ -189,17 +206,30 @@ fn prepare(
     rustix::stdio::dup2_stdout(stdout).at(Step::Streams)?;
     rustix::stdio::dup2_stderr(stderr).at(Step::Streams)?;
     chdir(&recipe.cwd).at(Step::WorkingDirectory)?;
-    rlimit::be_nice(recipe.nice)?;
-    let readable = match isolation {
-        Isolation::Namespaces => Readable::Root,
-        Isolation::Bare => Readable::RootWithoutNeighbours,
+    rlimit::step_back(recipe.nice)?;
+    let readable = match (isolation, recipe.level) {
+        (Isolation::Namespaces, _) => Some(Readable::Root),
+        (Isolation::Bare, Level::None) => None,
+        (Isolation::Bare, Level::Landlock) => Some(Readable::Only(&recipe.root)),
+        (Isolation::Bare, _) => Some(Readable::RootWithoutNeighbours),
     };
-    confine::restrict(&folder_inside(recipe), readable)?;
+    let around = match (isolation, readable) {
+        (Isolation::Bare, Some(_)) => Around::Host {
+            scoped: confine::scopes_signals(),
+        },
+        _ => Around::Nothing,
+    };
+    if let Some(readable) = readable {
+        confine::restrict(&folder_inside(recipe), readable)?;
+    }
     let program = Program::of(recipe)?;
-    let filter = Filter::new();
+    let filter = Filter::new(around);
     rlimit::apply(&recipe.limits, recipe.level)?;
-    if let Some(mut filter) = filter {
-        filter.install()?;
+    let needed = recipe.level == Level::Landlock;
+    match filter {
+        Some(mut filter) => filter.install(needed)?,
+        None if needed => return Err(Errno::NOSYS).at(Step::SystemCallFilter),
+        None => {}
     }
     Ok(program)
 }
@@ -211,6 +241,7 @@ fn folder_inside(recipe: &Recipe) -> PathBuf {
         Level::Chroot => {
             Path::new("/").join(inside(&recipe.root, &recipe.tmp).unwrap_or(&recipe.tmp))
         }
+        Level::Landlock | Level::None => recipe.tmp.clone(),
     }
 }
 
@@ -241,6 +272,7 @@ fn reset_signals() {
 
 /// Arguments of execve, allocated before the memory limit is set.
 struct Program {
+    path: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
 }
@@ -253,7 +285,7 @@ impl Program {
         let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from).at(Step::Exec);
         let variable =
             |name: &OsStr, value: &OsStr| text(&[name.as_bytes(), b"=", value.as_bytes()].concat());
-        let arguments: Result<Vec<_>, _> = std::iter::once(program)
+        let arguments: Result<Vec<_>, _> = std::iter::once(&recipe.name)
             .chain(&recipe.args)
             .map(|arg| text(arg.as_bytes()))
             .collect();
@@ -263,6 +295,7 @@ impl Program {
             .map(|(name, value)| variable(name, value))
             .collect();
         Ok(Some(Program {
+            path: text(program.as_bytes())?,
             arguments: arguments?,
             environment: environment?,
         }))
@@ -278,14 +311,8 @@ impl Program {
                 .collect()
         };
         let (arguments, environment) = (pointers(&self.arguments), pointers(&self.environment));
-        let Some(program) = self.arguments.first() else {
-            return Failed {
-                step: Step::Exec,
-                errno: libc::EINVAL,
-            };
-        };
         // SAFETY: both lists end with null and point to NUL-terminated strings that live until the end of this function.
-        unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+        unsafe { libc::execve(self.path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
         let errno = io::Error::last_os_error()
             .raw_os_error()
             .unwrap_or(libc::EINVAL);

@@ -63,6 +63,11 @@ fn hint_from(
     );
     let mounts = matches!(step, Step::BindRoot | Step::MountTmp | Step::PivotRoot);
     match step {
+        Step::UserNamespace if errno == libc::ENOSPC && is("user/max_user_namespaces", "0") => {
+            Some(
+                "user namespaces are switched off: set the sysctl user.max_user_namespaces to 10000 or so",
+            )
+        }
         Step::UserNamespace | Step::Namespaces if errno == libc::ENOSPC => Some(
             "raise the sysctls user.max_user_namespaces, user.max_mnt_namespaces, user.max_pid_namespaces \
              and user.max_net_namespaces",
@@ -86,8 +91,18 @@ fn hint_from(
             "every folder on the way to the toolchain and to the job's folder must be searchable for the job's user",
         ),
         _ if (makes_namespaces || mounts) && refused => Some(
-            "something forbids namespaces or mounts here, such as a container, its system call filter, \
-             or a daemon running in a chroot",
+            "something forbids namespaces or mounts here, such as a container, its system call filter (a container needs \
+             --security-opt seccomp=unconfined or a profile that lets unshare and mount pass), or a daemon running in a chroot",
+        ),
+        Step::Confine if errno == libc::EOPNOTSUPP => Some(
+            "Landlock needs Linux 5.13 and must be switched on: add landlock to the kernel's parameter lsm=, and see that no container's \
+             system call filter refuses it",
+        ),
+        Step::SystemCallFilter => {
+            Some("the kernel needs CONFIG_SECCOMP_FILTER, and a container must let seccomp(2) pass")
+        }
+        Step::ControlGroup => Some(
+            "something changed the daemon's control groups: restart it, as a service with Delegate=yes or as root",
         ),
         Step::Chroot if errno == libc::EPERM => {
             Some("start the daemon as root, or give it CAP_SYS_CHROOT")
@@ -123,7 +138,10 @@ mod tests {
             (name == "kernel/apparmor_restrict_unprivileged_userns").then(|| "1".to_owned())
         };
         let hint = |step, errno, sysctl| hint_from(step, errno, sysctl).unwrap_or_default();
+        let off = |name: &str| (name == "user/max_user_namespaces").then(|| "0".to_owned());
         assert!(hint(Step::UserNamespace, libc::ENOSPC, &none).contains("max_user_namespaces"));
+        assert!(hint(Step::UserNamespace, libc::ENOSPC, &off).contains("switched off"));
+        assert!(hint(Step::Confine, libc::EOPNOTSUPP, &none).contains("lsm="));
         assert!(
             hint(Step::UserNamespace, libc::EPERM, &debian).contains("unprivileged_userns_clone")
         );

@@ -1,6 +1,7 @@
 //! What this machine and this user can do, found out by doing it.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -42,7 +43,7 @@ pub fn layers() -> Layers {
     }
 }
 
-/// Tries the wanted level, or all from the strongest down until one works, in a child that goes through every step
+/// Tries the wanted level, or all from the strongest down to [`Level::Chroot`] until one works, in a child that goes through every step
 /// but executing a program. Takes a few milliseconds. A root process tries with an unprivileged identity, as its jobs will have.
 pub fn probe(wanted: Option<Level>) -> Probe {
     Jailer::current_exe().probe(wanted)
@@ -51,11 +52,20 @@ pub fn probe(wanted: Option<Level>) -> Probe {
 impl Jailer {
     /// See [`probe()`].
     pub fn probe(&self, wanted: Option<Level>) -> Probe {
-        let levels: &[Level] = match wanted {
-            Some(Level::UserNamespace) => &[Level::UserNamespace],
-            Some(Level::Chroot) => &[Level::Chroot],
-            None => &[Level::UserNamespace, Level::Chroot],
-        };
+        match wanted {
+            Some(level) => self.probe_each(&[level]),
+            None => self.probe_down_to(Level::Chroot),
+        }
+    }
+
+    /// Tries all levels from the strongest down to this one until one works. [`Level::None`] is tried only if it is the weakest
+    /// that is accepted.
+    pub fn probe_down_to(&self, weakest: Level) -> Probe {
+        let accepted = Level::ALL.into_iter().filter(|&level| level <= weakest);
+        self.probe_each(&accepted.collect::<Vec<_>>())
+    }
+
+    fn probe_each(&self, levels: &[Level]) -> Probe {
         let mut obstacles = Vec::new();
         for &level in levels {
             match self.rehearse(level) {
@@ -85,14 +95,20 @@ impl Jailer {
             root: root.0.clone(),
             tmp: root.0.join("tmp/job"),
             program: None,
+            name: OsString::new(),
             args: Vec::new(),
             env: Vec::new(),
-            cwd: "/".into(),
+            cwd: if level.changes_root() {
+                "/".into()
+            } else {
+                root.0.join("tmp/job")
+            },
             nice: 0,
             limits: Limits::default(),
             identity: identity::is_root().then_some(NOBODY),
+            cgroup: None,
         };
-        match self.start(&recipe)?.wait()?.exit {
+        match self.start(recipe)?.wait()?.exit {
             Exit::Code(0) => Ok(()),
             _ => Err(SandboxError::Lost),
         }

@@ -8,8 +8,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use crate::cgroup::Kind;
 use crate::error::Step;
 use crate::job::{Exit, Identity, JobSpec, Level, Limits};
+use crate::launcher::Command;
 
 /// Longest recipe in bytes; the kernel's own limit for arguments and environment is below it.
 const MAX_RECIPE: usize = 16 << 20;
@@ -22,40 +24,44 @@ pub(crate) struct Recipe {
     pub(crate) tmp: PathBuf,
     /// `None`: a rehearsal that goes through all steps and then exits 0 in place of executing a program.
     pub(crate) program: Option<OsString>,
+    /// What the program is told it is called.
+    pub(crate) name: OsString,
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: PathBuf,
     pub(crate) nice: i32,
     pub(crate) limits: Limits,
     pub(crate) identity: Option<Identity>,
+    /// The job's control group, whose descriptors follow those of the streams.
+    pub(crate) cgroup: Option<Kind>,
 }
 
 impl Recipe {
-    pub(crate) fn of_job(spec: &JobSpec) -> Recipe {
+    pub(crate) fn of_job(spec: &JobSpec, command: Command) -> Recipe {
         Recipe {
             level: spec.level,
             root: spec.root.clone(),
             tmp: spec.tmp.clone(),
-            program: Some(spec.program.clone()),
-            args: spec.args.clone(),
+            program: Some(command.program),
+            name: command.name,
+            args: command.args,
             env: spec.env.clone(),
             cwd: spec.cwd.clone(),
             nice: spec.nice,
             limits: spec.limits.clone(),
             identity: spec.identity,
+            cgroup: None,
         }
     }
 
     /// The recipe as a frame: length, then fields.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![0; 4];
-        out.push(match self.level {
-            Level::UserNamespace => 0,
-            Level::Chroot => 1,
-        });
+        out.push(self.level as u8);
         put_str(&mut out, self.root.as_os_str());
         put_str(&mut out, self.tmp.as_os_str());
         put_option(&mut out, self.program.as_deref(), put_str);
+        put_str(&mut out, &self.name);
         put_u32(&mut out, self.args.len());
         for arg in &self.args {
             put_str(&mut out, arg);
@@ -69,11 +75,18 @@ impl Recipe {
         out.extend_from_slice(&self.nice.to_le_bytes());
         let Limits {
             memory_bytes,
+            job_memory_bytes,
             processes,
             file_size,
             cpu_seconds,
         } = self.limits;
-        for limit in [memory_bytes, processes, file_size, cpu_seconds] {
+        for limit in [
+            memory_bytes,
+            job_memory_bytes,
+            processes,
+            file_size,
+            cpu_seconds,
+        ] {
             put_option(&mut out, limit, |out, limit| {
                 out.extend_from_slice(&limit.to_le_bytes())
             });
@@ -81,6 +94,11 @@ impl Recipe {
         put_option(&mut out, self.identity, |out, identity| {
             out.extend_from_slice(&identity.uid.to_le_bytes());
             out.extend_from_slice(&identity.gid.to_le_bytes());
+        });
+        out.push(match self.cgroup {
+            None => 0,
+            Some(Kind::V1) => 1,
+            Some(Kind::V2) => 2,
         });
         let length = u32::try_from(out.len() - 4).unwrap_or(u32::MAX);
         out[..4].copy_from_slice(&length.to_le_bytes());
@@ -121,16 +139,27 @@ pub(crate) enum Report {
     Failed { step: Step, errno: i32 },
     /// The program ended and all its offspring has been reaped.
     Ended { exit: Exit, usage: Usage },
-    /// Sent last by the jail step, for the case that init was killed and could not say the above.
-    Gone { usage: Usage },
+    /// Sent last by the jail step: what it saw of a job it watched, and the usage for the case that init was killed and could not say
+    /// the above.
+    Gone { usage: Usage, seen: Seen },
+}
+
+/// What the jail step saw of a job it watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Most memory, in bytes; 0 if it was not watched.
+    pub(crate) peak: u64,
+    /// Whether the job was killed for its memory.
+    pub(crate) out_of_memory: bool,
 }
 
 impl Report {
     /// All reports are of this size, so a write is never split and a reader needs no state.
-    const SIZE: usize = 1 + 1 + 4 + 32;
+    const SIZE: usize = 1 + 1 + 4 + 32 + 8 + 1;
 
     pub(crate) fn write(self, mut to: impl Write) -> io::Result<()> {
         let mut out = Vec::with_capacity(Self::SIZE);
+        let mut last = Seen::default();
         let (kind, step, number, usage) = match self {
             Report::Started => (0, 0, 0, Usage::default()),
             Report::Failed { step, errno } => (1, step as u8, errno, Usage::default()),
@@ -142,7 +171,10 @@ impl Report {
                 exit: Exit::Signal(signal),
                 usage,
             } => (3, 0, signal, usage),
-            Report::Gone { usage } => (4, 0, 0, usage),
+            Report::Gone { usage, seen } => {
+                last = seen;
+                (4, 0, 0, usage)
+            }
         };
         out.extend_from_slice(&[kind, step]);
         out.extend_from_slice(&i32::to_le_bytes(number));
@@ -154,6 +186,8 @@ impl Report {
         ] {
             out.extend_from_slice(&value.to_le_bytes());
         }
+        out.extend_from_slice(&last.peak.to_le_bytes());
+        out.push(u8::from(last.out_of_memory));
         to.write_all(&out)
     }
 
@@ -233,22 +267,23 @@ impl Cursor<'_> {
     }
 
     fn recipe(&mut self) -> Option<Recipe> {
-        let level = match self.u8()? {
-            0 => Level::UserNamespace,
-            1 => Level::Chroot,
-            _ => return None,
-        };
+        let number = self.u8()?;
+        let level = Level::ALL
+            .into_iter()
+            .find(|&level| level as u8 == number)?;
         let recipe = Recipe {
             level,
             root: self.str()?.into(),
             tmp: self.str()?.into(),
             program: self.option(Self::str)?,
+            name: self.str()?,
             args: self.list(Self::str)?,
             env: self.list(|cursor| Some((cursor.str()?, cursor.str()?)))?,
             cwd: self.str()?.into(),
             nice: self.i32()?,
             limits: Limits {
                 memory_bytes: self.option(Self::u64)?,
+                job_memory_bytes: self.option(Self::u64)?,
                 processes: self.option(Self::u64)?,
                 file_size: self.option(Self::u64)?,
                 cpu_seconds: self.option(Self::u64)?,
@@ -259,6 +294,12 @@ impl Cursor<'_> {
                     gid: cursor.u32()?,
                 })
             })?,
+            cgroup: match self.u8()? {
+                0 => None,
+                1 => Some(Kind::V1),
+                2 => Some(Kind::V2),
+                _ => return None,
+            },
         };
         self.0.is_empty().then_some(recipe)
     }
@@ -272,6 +313,10 @@ impl Cursor<'_> {
             system_micros: self.u64()?,
             page_faults: self.u64()?,
             max_rss_bytes: self.u64()?,
+        };
+        let seen = Seen {
+            peak: self.u64()?,
+            out_of_memory: self.u8()? != 0,
         };
         Some(match kind {
             0 => Report::Started,
@@ -287,7 +332,7 @@ impl Cursor<'_> {
                 exit: Exit::Signal(number),
                 usage,
             },
-            4 => Report::Gone { usage },
+            4 => Report::Gone { usage, seen },
             _ => return None,
         })
     }
@@ -303,6 +348,7 @@ mod tests {
             root: "/a/root".into(),
             tmp: "/a/root/tmp/1".into(),
             program: Some("/usr/bin/gcc".into()),
+            name: "gcc".into(),
             args: vec!["-c".into(), OsString::from_vec(vec![0xff, b'x']), "".into()],
             env: vec![
                 ("PATH".into(), "/usr/bin".into()),
@@ -312,6 +358,7 @@ mod tests {
             nice: -3,
             limits: Limits {
                 memory_bytes: Some(u64::MAX),
+                job_memory_bytes: Some(9),
                 processes: None,
                 file_size: Some(0),
                 cpu_seconds: Some(7),
@@ -320,6 +367,7 @@ mod tests {
                 uid: 65534,
                 gid: 12,
             }),
+            cgroup: Some(Kind::V2),
         }
     }
 
@@ -330,7 +378,8 @@ mod tests {
             Recipe {
                 program: None,
                 identity: None,
-                level: Level::UserNamespace,
+                level: Level::Landlock,
+                cgroup: None,
                 ..recipe()
             },
         ] {
@@ -376,7 +425,13 @@ mod tests {
                 exit: Exit::Signal(9),
                 usage,
             },
-            Report::Gone { usage },
+            Report::Gone {
+                usage,
+                seen: Seen {
+                    peak: 5,
+                    out_of_memory: true,
+                },
+            },
         ] {
             let mut bytes = Vec::new();
             report.write(&mut bytes).expect("vector");

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{Gid, Uid, fchown};
@@ -21,14 +21,20 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::cgroup::{self, Group, Readings};
 use crate::error::{SandboxError, Step};
 use crate::identity;
-use crate::job::{Exit, Identity, JobSpec, Level, Outcome};
+use crate::job::{Exit, Force, Identity, JobSpec, Level, Outcome};
+use crate::launcher::{Command, Launcher};
 use crate::namespaces;
-use crate::recipe::{Recipe, Report, Usage};
+use crate::probe::layers;
+use crate::recipe::{Recipe, Report, Seen, Usage};
 
 /// A jail takes milliseconds; one that is not made after this time hangs on a dead file system.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Descriptors that travel with a recipe: three streams and the doors of at most three hierarchies.
+pub(crate) const MOST_DESCRIPTORS: usize = 6;
 
 /// Starts a job through the running executable, which must call [`crate::jail_main`] for its first argument `__jail`.
 /// Returns when the program has been executed (a few milliseconds), so failures of the set-up are errors here.
@@ -41,6 +47,7 @@ pub fn spawn(spec: &JobSpec) -> Result<Running, SandboxError> {
 pub struct Jailer {
     program: PathBuf,
     arguments: Vec<OsString>,
+    cgroups: Option<cgroup::Home>,
 }
 
 impl Jailer {
@@ -58,18 +65,67 @@ impl Jailer {
         Jailer {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
+            cgroups: None,
+        }
+    }
+
+    /// Gives each job a control group there.
+    pub fn with_cgroups(self, home: cgroup::Home) -> Jailer {
+        Jailer {
+            cgroups: Some(home),
+            ..self
+        }
+    }
+
+    /// What will be in force for jobs of this level.
+    pub fn force(&self, level: Level) -> Force {
+        let layers = layers();
+        Force {
+            level,
+            cgroup: self.cgroups.as_ref().map(cgroup::Home::kind),
+            landlock: layers.landlock && level != Level::None,
+            system_call_filter: layers.system_call_filter,
         }
     }
 
     /// Starts a job; see [`spawn`].
     pub fn spawn(&self, spec: &JobSpec) -> Result<Running, SandboxError> {
         check(spec)?;
-        self.start(&Recipe::of_job(spec))
+        let command = if spec.level.changes_root() {
+            Command {
+                program: spec.program.clone(),
+                name: spec.program.clone(),
+                args: spec.args.clone(),
+            }
+        } else {
+            let program = Path::new(&spec.program);
+            Launcher::find(&spec.root, program)
+                .map_err(|source| SandboxError::Exec {
+                    program: program.to_owned(),
+                    source,
+                })?
+                .command(&spec.args)
+        };
+        self.start(Recipe::of_job(spec, command))
     }
 
     /// Starts the jail step on any recipe, rehearsals included.
-    pub(crate) fn start(&self, recipe: &Recipe) -> Result<Running, SandboxError> {
+    pub(crate) fn start(&self, mut recipe: Recipe) -> Result<Running, SandboxError> {
         check_identity(recipe.identity)?;
+        let ungrouped = |error: io::Error| {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            failure(&recipe, Step::ControlGroup, errno)
+        };
+        let (group, doors) = match &self.cgroups {
+            None => (None, Vec::new()),
+            Some(home) => {
+                let group = home.group(&recipe.limits).map_err(ungrouped)?;
+                let doors = group.doors().map_err(ungrouped)?;
+                (Some(group), doors)
+            }
+        };
+        recipe.cgroup = group.as_ref().map(Group::kind);
+        let recipe = &recipe;
         let failed = |source: io::Error| SandboxError::Start {
             program: self.program.clone(),
             source,
@@ -86,7 +142,7 @@ impl Jailer {
             }
         }
         let (socket, jail_socket) = UnixStream::pair().map_err(failed)?;
-        let child = Command::new(&self.program)
+        let child = process::Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(jail_socket)))
@@ -95,17 +151,18 @@ impl Jailer {
             .spawn()
             .map_err(failed)?;
         // From here on dropping `job` ends and reaps the child.
-        let mut job = Job { child, socket };
+        let mut job = Job {
+            child,
+            socket,
+            group,
+        };
         let pidfd = Pid::from_raw(job.child.id().cast_signed())
             .ok_or(Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
             .map_err(|errno| failed(errno.into()))?;
-        send_recipe(
-            &job.socket,
-            recipe,
-            [stdin_read, stdout_write, stderr_write],
-        )
-        .map_err(|_| SandboxError::Lost)?;
+        let mut descriptors = vec![stdin_read, stdout_write, stderr_write];
+        descriptors.extend(doors);
+        send_recipe(&job.socket, recipe, descriptors).map_err(|_| SandboxError::Lost)?;
         job.await_start(recipe)?;
         Ok(Running {
             stdin: Some(stdin),
@@ -157,6 +214,8 @@ impl Running {
 struct Job {
     child: Child,
     socket: UnixStream,
+    /// Gone when the job's end has been told.
+    group: Option<Group>,
 }
 
 impl Job {
@@ -193,20 +252,34 @@ impl Job {
     }
 
     fn outcome(&mut self) -> Result<Outcome, SandboxError> {
-        let mut last = None;
+        let mut end = None;
+        let mut gone = None;
         while let Some(report) = Report::read(&self.socket).map_err(SandboxError::Wait)? {
-            last = match (last, report) {
-                (None | Some(Report::Started), _) | (_, Report::Ended { .. }) => Some(report),
-                (earlier, _) => earlier,
-            };
+            match report {
+                Report::Ended { exit, usage } => end = Some((exit, usage)),
+                Report::Gone { usage, seen } => gone = Some((usage, seen)),
+                Report::Started | Report::Failed { .. } => {}
+            }
         }
         // It fails only if somebody else reaped the child; what it reported counts all the same.
         let _ = self.child.wait();
-        match last {
-            Some(Report::Ended { exit, usage }) => Ok(outcome(exit, usage)),
-            Some(Report::Gone { usage }) => Ok(outcome(Exit::Signal(libc::SIGKILL), usage)),
-            _ => Err(SandboxError::Lost),
-        }
+        let readings = match self.group.take() {
+            Some(group) => {
+                // Nothing is left in it but what hid from the jail step.
+                group.kill();
+                group.readings()
+            }
+            None => Readings::default(),
+        };
+        let (usage, seen) = gone.unwrap_or_default();
+        let (exit, usage) = match end {
+            Some(end) => end,
+            None if gone.is_some() || readings.out_of_memory => {
+                (Exit::Signal(libc::SIGKILL), usage)
+            }
+            None => return Err(SandboxError::Lost),
+        };
+        Ok(outcome(exit, usage, seen, readings))
     }
 }
 
@@ -217,13 +290,20 @@ impl Drop for Job {
     }
 }
 
-fn outcome(exit: Exit, usage: Usage) -> Outcome {
+fn outcome(exit: Exit, usage: Usage, seen: Seen, readings: Readings) -> Outcome {
+    let killed = exit == Exit::Signal(libc::SIGKILL);
     Outcome {
         exit,
         user: Duration::from_micros(usage.user_micros),
         system: Duration::from_micros(usage.system_micros),
         page_faults: usage.page_faults,
         max_rss_bytes: usage.max_rss_bytes,
+        out_of_memory: seen.out_of_memory
+            || readings.out_of_memory
+            || (readings.at_limit && killed),
+        peak_memory: readings
+            .peak
+            .or(Some(seen.peak.max(usage.max_rss_bytes)).filter(|&peak| peak > 0)),
     }
 }
 
@@ -242,13 +322,16 @@ fn failure(recipe: &Recipe, step: Step, errno: i32) -> SandboxError {
     }
 }
 
-/// The job's ends of its streams travel beside the recipe's first byte.
-fn send_recipe(socket: &UnixStream, recipe: &Recipe, streams: [OwnedFd; 3]) -> io::Result<()> {
+/// The job's ends of its streams and what else it needs open travel beside the recipe's first byte.
+fn send_recipe(socket: &UnixStream, recipe: &Recipe, descriptors: Vec<OwnedFd>) -> io::Result<()> {
     let bytes = recipe.encode();
-    let streams = streams.each_ref().map(AsFd::as_fd);
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+    let mut space =
+        [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&streams));
+    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut sent = rustix::net::sendmsg(
         socket,
         &[IoSlice::new(&bytes)],

@@ -291,6 +291,10 @@ impl Sandbox {
                 host: folder.root().join("tmp/job"),
                 inside: PathBuf::from("/tmp/job"),
             },
+            Level::Landlock | Level::None => JobFolder {
+                host: folder.0.join("job"),
+                inside: folder.0.join("job"),
+            },
         };
         if job.host.exists() {
             remove_tree(&job.host)?;

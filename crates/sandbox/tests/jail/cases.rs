@@ -326,7 +326,7 @@ fn fixed_host_name(fixture: &Fixture) {
 fn identity_inside(fixture: &Fixture) {
     let id = match fixture.situation.level() {
         Level::UserNamespace => 1000,
-        Level::Chroot => 65534,
+        _ => 65534,
     };
     if fixture.situation == Situation::Ordinary && !own_uid_is(65534) {
         // Supplementary groups of whoever runs the tests show as the overflow group.
@@ -492,6 +492,7 @@ fn limits_are_in_force(fixture: &Fixture) {
     let mut spec = fixture.shell("ulimit -c; ulimit -v; ulimit -f; ulimit -t; ulimit -H -v");
     spec.limits = Limits {
         memory_bytes: Some(1 << 30),
+        job_memory_bytes: None,
         processes: None,
         file_size: Some(10 << 20),
         cpu_seconds: Some(100),
@@ -611,7 +612,7 @@ fn missing_folder_is_told(fixture: &Fixture) {
                 Step::MountTmp
             );
         }
-        Level::Chroot => {
+        _ => {
             // The job's folder is inside the root and misses with it.
             let both = JobSpec {
                 tmp: nowhere.join("tmp/job"),

@@ -118,8 +118,8 @@ impl Folder {
         let root = folder.path().join("root");
         make_root(&root);
         let job = match situation.level() {
-            Level::UserNamespace => folder.path().join("job"),
             Level::Chroot => root.join("tmp/job"),
+            _ => folder.path().join("job"),
         };
         fs::create_dir(&job).expect("job folder");
         set_mode(&job, 0o700);
@@ -213,8 +213,8 @@ impl Fixture {
         }
         let root = folder.join("root");
         let (job, inside) = match situation.level() {
-            Level::UserNamespace => (folder.join("job"), "/tmp"),
             Level::Chroot => (root.join("tmp/job"), "/tmp/job"),
+            _ => (folder.join("job"), "/tmp"),
         };
         Fixture {
             situation,
