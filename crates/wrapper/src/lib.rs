@@ -42,6 +42,7 @@ mod understand;
 mod variables;
 mod verify;
 mod waiting;
+mod whole;
 mod worker;
 
 use std::ffi::OsString;

@@ -23,6 +23,7 @@ use crate::signals::Signals;
 use crate::source::Source;
 use crate::toolchains::Toolchain;
 use crate::waiting::{self, Ended};
+use crate::whole::is_whole;
 
 /// For the verdict on a toolchain after it was sent.
 /// For the reason of a no, which comes with it or never.
@@ -272,6 +273,14 @@ impl<'a> Worker<'a> {
             true => Some(self.receive_file()?),
             false => None,
         };
+        if !is_whole(&object) || !dwo.as_deref().is_none_or(is_whole) {
+            return Err(Failure::there(
+                LocalReason::WorkerGarbage,
+                "the worker sent an object that is cut short",
+            )
+            .numbered(20)
+            .into());
+        }
         Ok(Answer::Success {
             object,
             dwo,
