@@ -6,7 +6,7 @@
 //! says nothing delays nobody.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
@@ -98,6 +98,43 @@ impl Listener {
             })
     }
 
+    /// Listens on a TCP port of all addresses: of IPv4 and, where this machine has it, of IPv6. The first is that of
+    /// IPv4; with port 0 both get the same free one.
+    ///
+    /// # Errors
+    /// [`NetError::Listen`].
+    pub async fn bind_everywhere(port: u16, retry: Retry) -> Result<Vec<Listener>, NetError> {
+        let v4 = Self::bind_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), retry).await?;
+        let port = v4.local_addr().map_or(port, |address| address.port());
+        let v6 = Self::bind_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), retry).await;
+        let v6 = match v6 {
+            Err(NetError::Listen { error, .. }) if error.kind() != io::ErrorKind::AddrInUse => {
+                tracing::debug!("not listening on IPv6: {error}");
+                None
+            }
+            other => Some(other?),
+        };
+        Ok(std::iter::once(v4).chain(v6).collect())
+    }
+
+    /// Takes over a TCP socket that listens already.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn from_tcp(listener: std::net::TcpListener) -> io::Result<Listener> {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener).map(Listener::from)
+    }
+
+    /// Takes over a unix socket that listens already.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Listener> {
+        listener.set_nonblocking(true)?;
+        UnixListener::from_std(listener).map(Listener::from)
+    }
+
     /// The next connection. Cancel safe. It does not fail: what goes wrong is logged and tried again.
     pub async fn accept(&mut self) -> Socket {
         loop {
@@ -152,7 +189,12 @@ impl From<UnixListener> for Listener {
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        SocketAddr::V6(_) => {
+            let socket = TcpSocket::new_v6()?;
+            // IPv4 has a socket of its own, whatever the system's default is.
+            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+            socket
+        }
     };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

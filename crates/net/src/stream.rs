@@ -515,7 +515,8 @@ impl Socket {
     pub fn peer(&self) -> Result<Peer, NetError> {
         match self {
             Socket::Tcp(stream) => match stream.peer_addr() {
-                Ok(address) => Ok(Peer::Address(address)),
+                // A socket for both kinds of addresses writes IPv4 ones as IPv6.
+                Ok(address) => Ok(Peer::Address(canonical(address))),
                 Err(_) => Err(NetError::NeverSpoke {
                     peer: Peer::Local { pid: None },
                 }),
@@ -526,7 +527,7 @@ impl Socket {
 
     fn local_addr(&self) -> Option<SocketAddr> {
         match self {
-            Socket::Tcp(stream) => stream.local_addr().ok(),
+            Socket::Tcp(stream) => stream.local_addr().ok().map(canonical),
             Socket::Unix(_) => None,
         }
     }
@@ -575,6 +576,13 @@ impl From<TcpStream> for Socket {
 impl From<UnixStream> for Socket {
     fn from(stream: UnixStream) -> Self {
         Socket::Unix(stream)
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
     }
 }
 

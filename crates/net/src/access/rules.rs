@@ -122,7 +122,11 @@ impl Rules {
     /// The first word that is none of these.
     pub fn new<S: AsRef<str>>(allow: &[S], deny: &[S]) -> Result<Rules, RuleError> {
         let mut allow = networks(allow)?;
-        allow.extend(LOOPBACK);
+        for loopback in LOOPBACK {
+            if !allow.contains(&loopback) {
+                allow.push(loopback);
+            }
+        }
         Ok(Rules {
             allow,
             deny: networks(deny)?,

@@ -99,6 +99,23 @@ impl Reach {
     }
 }
 
+/// The addresses of an interface, given by its name or one of its addresses: those of IPv4 first, then those of IPv6 that are
+/// the same seen from everywhere, in the system's order.
+///
+/// # Errors
+/// The system does not tell its interfaces.
+pub fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
+    let interfaces = if_addrs::get_if_addrs()?;
+    let mut addresses: Vec<IpAddr> = interfaces
+        .iter()
+        .filter(|interface| is_named(interface, name))
+        .map(Interface::ip)
+        .filter(|address| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+        .collect();
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    Ok(addresses)
+}
+
 fn is_named(interface: &Interface, name: &str) -> bool {
     interface.name == name || name.parse::<IpAddr>() == Ok(interface.ip())
 }
