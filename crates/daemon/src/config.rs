@@ -23,7 +23,8 @@ pub struct Config {
     pub scheduler: Wanted,
     /// How long to wait for a scheduler after losing one or not finding any.
     pub reconnect: Reconnect,
-    /// TCP addresses to listen on; none without remote jobs. With port 0 any free one, the first of which is announced.
+    /// TCP addresses to listen on; none without remote jobs. With port 0 any free one, the first of which is announced. That
+    /// of all IPv6 addresses is left out where there are none.
     pub listen: Vec<SocketAddr>,
     /// How often to try an address in use.
     pub retry: Retry,
@@ -45,6 +46,16 @@ pub struct Config {
     pub limits: Limits,
     /// Who may connect, and how much one peer may take up.
     pub access: Access,
+}
+
+/// Sockets that were opened for the daemon, by a service manager, and listen already. Those of one kind take the place of all
+/// that the configuration names of that kind.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// For wrappers of this machine.
+    pub unix: Vec<std::os::unix::net::UnixListener>,
+    /// For other machines; the port of the first is announced.
+    pub tcp: Vec<std::net::TcpListener>,
 }
 
 /// How jobs of other machines are run.

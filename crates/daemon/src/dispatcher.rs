@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gelato_wire::Message;
 use gelato_wire::msg::GetNativeEnv;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
@@ -19,6 +19,7 @@ use crate::native::NativeArchives;
 use crate::notice::{Notice, Order};
 use crate::readings;
 use crate::shutdown::Shutdown;
+use crate::summary::Summary;
 
 /// Time between two looks at the machine until a scheduler says otherwise.
 const SAMPLE: Duration = Duration::from_secs(3);
@@ -42,6 +43,8 @@ pub(crate) struct Dispatcher {
     node_name: Option<String>,
     base: PathBuf,
     sample_every: Duration,
+    summary: watch::Sender<Summary>,
+    looks: u64,
 }
 
 /// The ends of the mail that the dispatcher holds.
@@ -62,6 +65,7 @@ impl Dispatcher {
         native: Arc<NativeArchives>,
         node_name: Option<String>,
         base: PathBuf,
+        summary: watch::Sender<Summary>,
     ) -> Dispatcher {
         let mut core = Core::new(settings, now());
         core.set_node_name(current_name(node_name.as_deref()));
@@ -76,6 +80,8 @@ impl Dispatcher {
             node_name,
             base,
             sample_every: SAMPLE,
+            summary,
+            looks: 0,
         }
     }
 
@@ -209,6 +215,7 @@ impl Dispatcher {
     }
 
     fn look(&mut self) {
+        self.looks = self.looks.wrapping_add(1);
         self.handle(Event::Sample(readings::take(&self.base)));
     }
 
@@ -221,6 +228,19 @@ impl Dispatcher {
             let broken = Some("it does not read what it is told".to_owned());
             self.handle(Event::Gone { id, broken });
         }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let summary = Summary {
+            looks: self.looks,
+            ..self.core.summary()
+        };
+        self.summary.send_if_modified(|known| {
+            let changed = *known != summary;
+            *known = summary;
+            changed
+        });
     }
 
     fn carry_out(&mut self, action: Action, too_slow: &mut Vec<ClientId>) {

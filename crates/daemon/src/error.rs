@@ -26,6 +26,12 @@ pub enum DaemonError {
         /// Why.
         reason: StoreError,
     },
+    /// A socket that was opened for us is of no use.
+    #[error("cannot use a socket of the service manager: {reason}")]
+    Inherited {
+        /// Why.
+        reason: io::Error,
+    },
     /// The permissions of the local socket cannot be set.
     #[error("cannot open {} to other users: {reason}; choose another socket with --socket", .path.display())]
     SocketMode {

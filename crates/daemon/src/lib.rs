@@ -26,11 +26,13 @@ mod readings;
 mod shutdown;
 mod slots;
 mod start;
+mod summary;
 mod worker;
 
 pub use access::{Access, AccessReport, Offence, PeerReport};
-pub use config::{Config, JobLimits, Reconnect, Remote};
+pub use config::{Config, Inherited, JobLimits, Reconnect, Remote};
 pub use error::DaemonError;
 pub use readings::cpus;
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown};
 pub use start::{Daemon, run};
+pub use summary::Summary;

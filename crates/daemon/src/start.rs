@@ -1,21 +1,24 @@
 //! Putting the daemon together: folders, toolchains, sockets, then the tasks.
 
 use std::fs::{self, Permissions};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use gelato_net::NetError;
 use gelato_net::discovery::survey;
 use gelato_net::listener::Listener;
-use gelato_toolchain::store::Store;
-use tokio::sync::mpsc;
+use gelato_toolchain::store::{Store, StoreError};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::access::gate::Gate;
-use crate::config::{Config, Remote};
+use crate::config::{Config, Inherited, Remote};
 use crate::connection::{Surroundings, serve};
 use crate::core::Settings;
 use crate::core::vocabulary::Event;
@@ -26,11 +29,18 @@ use crate::link;
 use crate::native::NativeArchives;
 use crate::readings;
 use crate::shutdown::Shutdown;
+use crate::summary::Summary;
 use crate::worker::{Terms, Worker};
 use gelato_wire::types::features;
 
 /// Notices on their way to the dispatcher.
 const NOTICES: usize = 1024;
+
+/// How long a daemon that is being stopped may have jobs, and a little more: 20 s to finish them, 10 s to hand them back.
+const LAST_JOBS: Duration = Duration::from_secs(40);
+
+/// Between two looks whether it has ended.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to listen for names of networks at the start.
 const SURVEY: Duration = Duration::from_millis(200);
@@ -47,6 +57,7 @@ pub struct Daemon {
     listeners: Vec<Listener>,
     address: Option<SocketAddr>,
     worker: Option<Arc<Worker>>,
+    summary: watch::Sender<Summary>,
 }
 
 /// Starts the daemon and serves until `shutdown`.
@@ -64,34 +75,59 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`].
     pub async fn start(config: Config) -> Result<Daemon, DaemonError> {
+        Self::start_with(config, Inherited::default()).await
+    }
+
+    /// The same with sockets that listen already.
+    ///
+    /// # Errors
+    /// [`DaemonError`].
+    pub async fn start_with(config: Config, inherited: Inherited) -> Result<Daemon, DaemonError> {
         let prepared = config.clone();
-        let worker = match spawn_blocking(move || prepare(&prepared)).await {
+        let own_socket = inherited.unix.is_empty();
+        let preparing = spawn_blocking(move || prepare(&prepared, own_socket));
+        let worker = match preparing.await {
             Ok(worker) => worker?,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        let mut listeners = Vec::new();
-        let mut address = None;
-        if config.remote.is_some() {
-            for &wanted in &config.listen {
-                let port = address.map_or(wanted.port(), |first: SocketAddr| first.port());
-                let listener =
-                    Listener::bind_tcp(SocketAddr::new(wanted.ip(), port), config.retry).await?;
-                address = address.or(listener.local_addr());
-                listeners.push(listener);
+        let mut listeners = if config.remote.is_some() {
+            network_listeners(&config, inherited.tcp).await?
+        } else {
+            if !inherited.tcp.is_empty() {
+                warn!(
+                    "no jobs of other machines are taken: the TCP sockets of the service manager are closed"
+                );
             }
+            Vec::new()
+        };
+        let address = listeners.first().and_then(Listener::local_addr);
+        if inherited.unix.is_empty() {
+            listeners.push(Listener::bind_unix(&config.socket)?);
+            let mode = Permissions::from_mode(config.socket_mode);
+            fs::set_permissions(&config.socket, mode).map_err(|reason| {
+                DaemonError::SocketMode {
+                    path: config.socket.clone(),
+                    reason,
+                }
+            })?;
         }
-        listeners.push(Listener::bind_unix(&config.socket)?);
-        let mode = Permissions::from_mode(config.socket_mode);
-        fs::set_permissions(&config.socket, mode).map_err(|reason| DaemonError::SocketMode {
-            path: config.socket.clone(),
-            reason,
-        })?;
+        for socket in inherited.unix {
+            let listener = Listener::from_unix(socket);
+            listeners.push(listener.map_err(|reason| DaemonError::Inherited { reason })?);
+        }
         Ok(Daemon {
             config,
             listeners,
             address,
             worker,
+            summary: watch::Sender::default(),
         })
+    }
+
+    /// What the daemon does, from when it serves.
+    #[must_use]
+    pub fn summary(&self) -> watch::Receiver<Summary> {
+        self.summary.subscribe()
     }
 
     /// Where other machines reach the daemon; `None` without remote jobs.
@@ -107,6 +143,7 @@ impl Daemon {
             listeners,
             address,
             worker,
+            summary,
         } = self;
         let (sender, notices) = mpsc::channel(NOTICES);
         let (departures, departed) = mpsc::unbounded_channel();
@@ -158,13 +195,50 @@ impl Daemon {
             departures: departed,
             sender,
         };
-        let dispatcher = Dispatcher::new(settings, mailbox, native, config.node_name, config.base);
+        let dispatcher = Dispatcher::new(
+            settings,
+            mailbox,
+            native,
+            config.node_name,
+            config.base,
+            summary,
+        );
         dispatcher
             .run(shutdown, config.grace, || tasks.abort_all())
             .await;
         link.abort();
         debug!("ended");
     }
+}
+
+/// The first is the one whose port is announced.
+async fn network_listeners(
+    config: &Config,
+    inherited: Vec<std::net::TcpListener>,
+) -> Result<Vec<Listener>, DaemonError> {
+    if !inherited.is_empty() {
+        let listeners = inherited.into_iter().map(Listener::from_tcp);
+        return listeners
+            .collect::<Result<_, _>>()
+            .map_err(|reason| DaemonError::Inherited { reason });
+    }
+    let mut listeners: Vec<Listener> = Vec::new();
+    for &wanted in &config.listen {
+        let first = listeners.first().and_then(Listener::local_addr);
+        let port = first.map_or(wanted.port(), |first| first.port());
+        match Listener::bind_tcp(SocketAddr::new(wanted.ip(), port), config.retry).await {
+            Ok(listener) => listeners.push(listener),
+            Err(NetError::Listen { error, .. })
+                if first.is_some()
+                    && wanted.ip() == Ipv6Addr::UNSPECIFIED
+                    && error.kind() != io::ErrorKind::AddrInUse =>
+            {
+                debug!("not listening on IPv6: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(listeners)
 }
 
 async fn accept(mut listener: Listener, surroundings: Surroundings) {
@@ -183,8 +257,31 @@ async fn accept(mut listener: Listener, surroundings: Surroundings) {
     }
 }
 
-/// Blocks.
-fn prepare(config: &Config) -> Result<Option<Arc<Worker>>, DaemonError> {
+/// A daemon that is being stopped has its toolchains in use while its last jobs run; the one that takes its place waits that
+/// long. `may_serve` tells whether the other one is not being stopped at all. Blocks.
+fn open_store(
+    config: &Config,
+    limit: u64,
+    may_serve: impl Fn() -> bool,
+) -> Result<Store, StoreError> {
+    let start = Instant::now();
+    let mut told = false;
+    loop {
+        match Store::open(&config.base, limit) {
+            Err(StoreError::Locked(_)) if start.elapsed() < LAST_JOBS && !may_serve() => {
+                if !told {
+                    info!("waiting for the daemon before this one, which still has jobs");
+                    told = true;
+                }
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Blocks. `own_socket`: nobody opened the local socket for us.
+fn prepare(config: &Config, own_socket: bool) -> Result<Option<Arc<Worker>>, DaemonError> {
     let unusable = |reason| DaemonError::Base {
         path: config.base.clone(),
         reason,
@@ -196,7 +293,9 @@ fn prepare(config: &Config) -> Result<Option<Arc<Worker>>, DaemonError> {
     let limit = config
         .cache_limit
         .unwrap_or_else(|| default_cache(&config.base));
-    let store = Store::open(&config.base, limit).map_err(|reason| DaemonError::Store { reason })?;
+    let serves = || own_socket && UnixStream::connect(&config.socket).is_ok();
+    let store =
+        open_store(config, limit, serves).map_err(|reason| DaemonError::Store { reason })?;
     let worker = Worker::open(store, &config.base, terms(remote, config)).map_err(unusable)?;
     Ok(Some(Arc::new(worker)))
 }

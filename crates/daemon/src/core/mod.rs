@@ -28,6 +28,7 @@ use crate::access::Offence;
 use crate::ids::{ClientId, Generation};
 use crate::load::{FULL, Meter};
 use crate::slots::{Queue, Slots};
+use crate::summary::Summary;
 use client::{Client, State, allowed_from};
 use vocabulary::{Action, Event, InstalledToolchain, Origin};
 
@@ -205,6 +206,18 @@ impl Core {
             .values()
             .filter(|client| client.foreign.is_some())
             .count()
+    }
+
+    /// What goes on, in short.
+    pub(crate) fn summary(&self) -> Summary {
+        Summary {
+            connected: self.link.is_some(),
+            used: self.slots.used(),
+            slots: self.slots.capacity(),
+            foreign: self.foreign_clients(),
+            draining: self.draining,
+            looks: 0,
+        }
     }
 
     fn on_message(&mut self, id: ClientId, message: Message) {
