@@ -1,7 +1,7 @@
 //! Log lines as Icecream writes them, because scripts read them: `[pid] YYYY-MM-DD HH:MM:SS: text`.
 //!
 //! One line an event, to standard error or appended to a file. [`reopen`] opens the file anew by
-//! name, which is what SIGHUP asks for after a rotation.
+//! name, which is what SIGHUP asks for after a rotation. The journal gets the text with its priority and nothing else.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -15,11 +15,14 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
+use crate::systemd::journal;
+
 /// Where lines go. The logger of a process is global by nature; this is all of it.
 static SINK: OnceLock<Mutex<Sink>> = OnceLock::new();
 
 enum Sink {
     Stderr,
+    Journal,
     File { path: PathBuf, file: File },
 }
 
@@ -29,6 +32,7 @@ enum Sink {
 /// The log file cannot be opened for appending.
 pub(crate) fn init(verbosity: u8, file: Option<&Path>) -> io::Result<()> {
     let sink = match file {
+        None if journal::is_stderr() => Sink::Journal,
         None => Sink::Stderr,
         Some(path) => Sink::File {
             path: path.to_owned(),
@@ -74,13 +78,17 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
-        let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
-        let line = format!("[{}] {now}: {}\n", std::process::id(), text.0);
         let Some(sink) = SINK.get() else { return };
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = if let Sink::Journal = &*sink {
+            journal::lines(*event.metadata().level(), &text.0)
+        } else {
+            let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
+            format!("[{}] {now}: {}\n", std::process::id(), text.0)
+        };
         // Nobody is left to be told when the log itself cannot be written.
         let _ = match &mut *sink {
-            Sink::Stderr => io::stderr().write_all(line.as_bytes()),
+            Sink::Stderr | Sink::Journal => io::stderr().write_all(line.as_bytes()),
             Sink::File { file, .. } => file.write_all(line.as_bytes()),
         };
     }

@@ -7,6 +7,7 @@
 mod build;
 mod cli;
 mod log;
+mod systemd;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;

@@ -3,26 +3,29 @@
 //! Order matters here: everything that needs root (run folder, log, pid file, base folder) comes before giving it up, and that
 //! comes before any thread. What the daemon then does is in the crate `gelato_daemon`.
 
+mod access;
+mod check;
 mod service;
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use gelato_daemon::{Access, Config, Daemon, JobLimits, Reconnect, Remote};
-use gelato_net::Limits;
-use gelato_net::discovery::interfaces::Filter;
-use gelato_net::discovery::{Reach, Wanted};
+use gelato_daemon::{Config, Daemon, Inherited, JobLimits, Reconnect, Remote, Summary};
+use gelato_net::discovery::{Wanted, interfaces};
 use gelato_net::listener::Retry;
 use gelato_sandbox::{Jailer, Level, identity};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::cli::detach::{self, Detached};
+use crate::systemd::activation::Sockets;
+use crate::systemd::notify::Notifier;
+use access::AccessArgs;
 use service::Service;
 
 /// Options of the daemon; all but the last three are Icecream's.
@@ -81,6 +84,11 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Sandbox::Auto)]
     sandbox: Sandbox,
     #[command(flatten)]
+    access: AccessArgs,
+    /// Say what would keep a daemon with these options and files from serving, and start none
+    #[arg(long)]
+    pub(super) check: bool,
+    #[command(flatten)]
     detached: Detached,
 }
 
@@ -111,12 +119,27 @@ const HOME_SOCKET: &str = ".iceccd.socket";
 /// How long running jobs may go on after the first signal.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// The longest time from the first signal to the end: running jobs, handing back the rest, last reports.
+const LONGEST_STOP: Duration = Duration::from_secs(35);
+
+/// Between two lines for the service manager about what we do.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
+
+/// A scheduler may have the daemon look at its machine only once a minute, and each look is a sign of life.
+const SHORTEST_WATCHDOG: Duration = Duration::from_secs(120);
+
 /// The daemon from its options to its end.
 pub(crate) fn run(args: Args) -> ExitCode {
-    let outcome = if args.daemonize && !args.detached.is_child() {
-        detach::start_child()
-    } else {
-        start(&args)
+    if args.check {
+        return check::run(&args);
+    }
+    let outcome = match Sockets::take() {
+        Err(error) => Err(error),
+        Ok(sockets) if args.daemonize && !sockets.is_empty() => Err(anyhow::anyhow!(
+            "a service manager gave sockets to this process, which -d would leave: start it without -d"
+        )),
+        Ok(_) if args.daemonize && !args.detached.is_child() => detach::start_child(),
+        Ok(sockets) => start(&args, sockets),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -127,14 +150,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
     }
 }
 
-fn start(args: &Args) -> anyhow::Result<()> {
+fn start(args: &Args, sockets: Sockets) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     super::raise_descriptor_limit();
-    let mut scheduler =
-        Wanted::from_environment(args.scheduler_host.as_deref(), args.netname.as_deref())?;
-    if scheduler.netname.is_empty() {
-        scheduler.netname = gelato_net::discovery::DEFAULT_NETNAME.into();
-    }
+    let scheduler = wanted_scheduler(args)?;
     let listen = listen_addresses(args)?;
     let as_root = identity::is_root();
     let base = base_folder(args, as_root)?;
@@ -184,8 +203,8 @@ fn start(args: &Args) -> anyhow::Result<()> {
         remote,
         grace: GRACE,
         compression: compression_level(),
-        limits: Limits::from_environment(),
-        access: Access::default(),
+        limits: args.access.limits(),
+        access: args.access.access()?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(
@@ -196,7 +215,11 @@ fn start(args: &Args) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let result = runtime.block_on(serve(config, &args.detached, log_file.is_some()));
+    let inherited = Inherited {
+        unix: sockets.unix,
+        tcp: sockets.tcp,
+    };
+    let result = runtime.block_on(serve(config, inherited, &args.detached, log_file.is_some()));
     // A thread that still unpacks or packs must not keep the daemon from ending.
     runtime.shutdown_background();
     if let Some(pid_file) = pid_file {
@@ -205,30 +228,106 @@ fn start(args: &Args) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(config: Config, detached: &Detached, to_file: bool) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    inherited: Inherited,
+    detached: &Detached,
+    to_file: bool,
+) -> anyhow::Result<()> {
+    let notifier = Notifier::from_environment();
     let (trigger, shutdown) = gelato_daemon::shutdown();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut alarm = signal(SignalKind::alarm())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let daemon = Daemon::start(config).await.inspect_err(|error| {
+    let starting = Daemon::start_with(config, inherited);
+    let daemon = starting.await.inspect_err(|error| {
         // Said on the terminal anyway.
         if to_file {
             error!("{error}");
         }
     })?;
     detached.ready();
+    notifier.ready();
+    let mut pulse = Pulse::new(notifier);
+    let mut summary = daemon.summary();
     let serving = daemon.serve(shutdown);
     tokio::pin!(serving);
     loop {
-        tokio::select! {
+        let stop = tokio::select! {
             () = &mut serving => return Ok(()),
-            _ = terminate.recv() => trigger.stop(),
-            _ = interrupt.recv() => trigger.stop(),
-            _ = alarm.recv() => trigger.stop(),
-            _ = hangup.recv() => reopen_log(),
+            Ok(()) = summary.changed() => {
+                pulse.feel(*summary.borrow_and_update());
+                false
+            }
+            _ = terminate.recv() => true,
+            _ = interrupt.recv() => true,
+            _ = alarm.recv() => true,
+            _ = hangup.recv() => {
+                pulse.notifier.reloading();
+                reopen_log();
+                pulse.notifier.ready();
+                false
+            }
+        };
+        if stop {
+            pulse.notifier.stopping(LONGEST_STOP);
+            trigger.stop();
         }
     }
+}
+
+/// What the service manager hears of the daemon: a sign of life with every look it takes at the machine, and what it does when
+/// that changes.
+struct Pulse {
+    notifier: Notifier,
+    looks: u64,
+    said: Option<(String, Instant)>,
+}
+
+impl Pulse {
+    fn new(notifier: Notifier) -> Pulse {
+        if notifier
+            .watchdog()
+            .is_some_and(|time| time < SHORTEST_WATCHDOG)
+        {
+            warn!(
+                "the watchdog is shorter than the daemon's pulse: set WatchdogSec={} or more",
+                SHORTEST_WATCHDOG.as_secs()
+            );
+        }
+        Pulse {
+            notifier,
+            looks: 0,
+            said: None,
+        }
+    }
+
+    fn feel(&mut self, summary: Summary) {
+        if self.looks != summary.looks {
+            self.looks = summary.looks;
+            self.notifier.alive();
+        }
+        let text = summary.to_string();
+        let is_due = self
+            .said
+            .as_ref()
+            .is_none_or(|(said, at)| *said != text && at.elapsed() >= STATUS_PAUSE);
+        if is_due {
+            self.notifier.status(&text);
+            self.said = Some((text, Instant::now()));
+        }
+    }
+}
+
+/// The scheduler asked for by options and variables.
+fn wanted_scheduler(args: &Args) -> anyhow::Result<Wanted> {
+    let mut scheduler =
+        Wanted::from_environment(args.scheduler_host.as_deref(), args.netname.as_deref())?;
+    if scheduler.netname.is_empty() {
+        scheduler.netname = gelato_net::discovery::DEFAULT_NETNAME.into();
+    }
+    Ok(scheduler)
 }
 
 fn reopen_log() {
@@ -289,20 +388,29 @@ fn listen_addresses(args: &Args) -> anyhow::Result<Vec<SocketAddr>> {
         return Ok(Vec::new());
     }
     let addresses = match &args.interface {
-        None => vec![Ipv4Addr::UNSPECIFIED],
-        Some(interface) => match Reach::Interface(interface.clone()).filter() {
-            Ok(Filter::Networks { networks, .. }) if !networks.is_empty() => {
-                let first = networks.into_iter().map(|(address, _)| address).take(1);
-                first.chain([Ipv4Addr::LOCALHOST]).collect()
+        None => vec![
+            IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        ],
+        Some(interface) => {
+            let mut addresses = interfaces::addresses(interface)
+                .context("cannot list the addresses of this machine")?;
+            if addresses.is_empty() {
+                bail!(
+                    "no address at the interface {interface}: name one that `ip address` lists with -i"
+                );
             }
-            _ => bail!(
-                "no IPv4 address at the interface {interface}: name one that `ip -4 address` lists with -i"
-            ),
-        },
+            // The scheduler is told one address of each kind; local wrappers use the loopback.
+            addresses.dedup_by_key(|address| address.is_ipv4());
+            if addresses.iter().all(|address| !address.is_loopback()) {
+                addresses.push(Ipv4Addr::LOCALHOST.into());
+            }
+            addresses
+        }
     };
     Ok(addresses
         .into_iter()
-        .map(|address| SocketAddr::new(address.into(), args.port))
+        .map(|address| SocketAddr::new(address, args.port))
         .collect())
 }
 

@@ -106,7 +106,14 @@ pub(crate) fn words(
                 word.push(text);
                 words.push(word);
             }
-            (_, Value::List(_)) => {}
+            (_, Value::List(items)) => {
+                let mut word = OsString::from(format!("--{option}="));
+                for (index, item) in items.iter().enumerate() {
+                    word.push(if index == 0 { "" } else { "," });
+                    word.push(item);
+                }
+                words.push(word);
+            }
         }
     }
     words
@@ -164,7 +171,14 @@ mod tests {
         let mut gelato = Gelato::command();
         gelato.build();
         // Once for a start, not for a machine.
-        let only_typed = ["daemonize", "detached-child", "help", "version", "command"];
+        let only_typed = [
+            "check",
+            "daemonize",
+            "detached-child",
+            "help",
+            "version",
+            "command",
+        ];
         for (program, name) in [
             (Program::Daemon, "daemon"),
             (Program::Scheduler, "scheduler"),
@@ -203,7 +217,7 @@ mod tests {
     #[test]
     fn files_give_what_was_not_typed() {
         let text = "[cluster]\nnetname = \"lab\"\nscheduler = \"host:8000\"\n\
-            [daemon]\nport = 4000\nno-remote = true\nverbose = 2\nsandbox = \"userns\"\nenv-basedir = \"/srv/envs\"\n\
+            [daemon]\nport = 4000\nno-remote = true\nverbose = 2\nallow = [\"private\", \"192.0.2.0/24\"]\ndeny = []\nsandbox = \"userns\"\nenv-basedir = \"/srv/envs\"\n\
             [scheduler]\ncontrol = \"open\"\npersistent-client-connection = false\n[build]\njobs = 7\n";
         assert_eq!(
             with(text, "gelato daemon -p 1 --netname x"),
@@ -213,6 +227,8 @@ mod tests {
                 "--sandbox=userns",
                 "-v",
                 "-v",
+                "--allow=private,192.0.2.0/24",
+                "--deny=",
                 "--scheduler-host=host:8000"
             ]
         );

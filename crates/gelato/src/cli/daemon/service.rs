@@ -102,6 +102,12 @@ impl Service {
         Ok(pid_file)
     }
 
+    /// Gives up root and makes nothing.
+    pub(super) fn only_become(&self) -> anyhow::Result<()> {
+        identity::drop_privileges(&self.user, true)
+            .with_context(|| format!("cannot become the user {}", self.user.name.display()))
+    }
+
     fn own_folder(&self, path: &Path, mode: u32) -> anyhow::Result<()> {
         let make = || -> io::Result<()> {
             fs::create_dir_all(path)?;
@@ -137,9 +143,13 @@ impl PidFile {
         }
     }
 
-    /// Removes it, or empties it where the folder does not allow that any more.
+    /// Removes it, or empties it where the folder does not allow that any more. A daemon that took the place of this one
+    /// has written its own number into it.
     pub(super) fn remove(self) {
-        if fs::remove_file(&self.path).is_err()
+        let is_ours = fs::read_to_string(&self.path)
+            .is_ok_and(|text| text.trim().parse() == Ok(std::process::id()));
+        if is_ours
+            && fs::remove_file(&self.path).is_err()
             && let Err(error) = self.file.set_len(0)
         {
             warn!("cannot empty the pid file {}: {error}", self.path.display());
