@@ -1,17 +1,21 @@
-//! What everybody who watches a cluster shares: the events a scheduler tells, and the picture they add up to.
+//! Watching a cluster: the events a scheduler tells, the picture they add up to, and the faces that show it.
 //!
-//! Pure: bytes, events and the time come in as arguments, nothing is drawn and nothing is connected to. Made for faces
-//! that show the same numbers because they ask the same [`Cluster`].
+//! All faces show the same numbers because they ask the same [`Cluster`]. Events, picture, recordings and demo are pure: bytes and
+//! the time come in as arguments.
 //!
 //! - [`event`]: what can be told, from any Icecream scheduler or ours
 //! - [`model`]: hosts, jobs and totals, and what each number means
 //! - [`recording`]: events kept in a file, line by line
 //! - [`demo`]: an invented cluster, the same each time for the same seed
+//! - [`feed`]: events from a scheduler, for as long as somebody listens
+//! - [`terminal`]: the face in a terminal
 
 pub mod demo;
 pub mod event;
+pub mod feed;
 pub mod model;
 pub mod recording;
+pub mod terminal;
 mod text;
 
 pub use event::{Event, HostFacts};

@@ -85,6 +85,14 @@ impl<W: Write> Recorder<W> {
         };
         write_line(&mut self.to, &entry)
     }
+
+    /// Hands on what a buffer below still holds.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// In one write, so that a killed writer loses at most its last line.

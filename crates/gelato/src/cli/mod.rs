@@ -8,6 +8,7 @@ pub(crate) mod scheduler;
 pub(crate) mod settings;
 pub(crate) mod toolchain;
 pub(crate) mod toolchain_test;
+pub(crate) mod top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Scheduler(scheduler::Args),
     /// Package a compiler for other machines (also called icecc-create-env)
     Toolchain(toolchain::ToolchainArgs),
+    /// Watch the cluster in the terminal
+    Top(top::Args),
     /// Show every setting, what it is, and where it came from
     Config(config::Args),
 }
@@ -76,6 +79,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
             scheduler::run(args)
         }
         Command::Toolchain(args) => toolchain::run(args),
+        Command::Top(args) => top::run(&args),
         Command::Config(args) => config::run(&args),
     }
 }
@@ -157,6 +161,7 @@ mod tests {
                 "toolchain",
                 include_str!("../../../../man/icecc-create-env.1"),
             ),
+            ("top", include_str!("../../../../man/gelato.1")),
             ("config", include_str!("../../../../man/gelato.1")),
         ];
         let mut gelato = Gelato::command();

@@ -64,7 +64,7 @@ impl Build {
 }
 
 /// All builds that are remembered.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Builds {
     all: VecDeque<Build>,
     count: u64,

@@ -63,7 +63,7 @@ impl Tally {
 }
 
 /// One host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Host {
     /// What was said of it last.
     pub facts: HostFacts,
@@ -83,6 +83,8 @@ pub struct Host {
     pub as_client: Tally,
     /// As a worker, own jobs included, local ones not.
     pub as_server: Tally,
+    /// Colour and letter, below [`MARKS`](super::MARKS).
+    pub mark: u8,
     left: Option<u64>,
     /// A place for each job that runs here; places are used again.
     lanes: Vec<Option<JobId>>,
@@ -93,7 +95,7 @@ pub struct Host {
 }
 
 impl Host {
-    pub(super) fn new(now: u64) -> Host {
+    pub(super) fn new(now: u64, mark: u8) -> Host {
         Host {
             facts: HostFacts::default(),
             number: None,
@@ -104,6 +106,7 @@ impl Host {
             jobs_local: 0,
             as_client: Tally::default(),
             as_server: Tally::default(),
+            mark,
             left: None,
             lanes: Vec::new(),
             running_local: 0,

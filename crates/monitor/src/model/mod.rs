@@ -36,6 +36,9 @@ pub const MOST_HOSTS: usize = 20_000;
 /// Jobs that wait or run, as many as are believed.
 pub const MOST_LIVE: usize = 200_000;
 
+/// Marks, pairs of a colour and a letter, by which hosts are told apart.
+pub const MARKS: u8 = 24;
+
 /// A host, for as long as this picture lives: the same after it logged in again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(u32);
@@ -107,7 +110,7 @@ pub struct Occupancy {
 }
 
 /// Hosts, jobs and totals.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cluster {
     link: Link,
     hosts: BTreeMap<HostId, Host>,
@@ -247,8 +250,9 @@ impl Cluster {
                 }
                 let id = HostId(self.next_host);
                 self.next_host += 1;
+                let mark = self.mark_for(&facts.name);
                 self.names.insert(key, id);
-                self.hosts.insert(id, Host::new(now));
+                self.hosts.insert(id, Host::new(now, mark));
                 id
             }
         };
@@ -263,6 +267,20 @@ impl Cluster {
         if let Some(host) = self.hosts.get_mut(&id) {
             host.said(now, number, facts);
         }
+    }
+
+    /// The mark that belongs to the name, or the next that no other host has while there is one.
+    fn mark_for(&self, name: &str) -> u8 {
+        // FNV-1a: the same in every run, so that a host keeps its colour.
+        let hash = name.bytes().fold(0x811c_9dc5u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        let first = (hash % u32::from(MARKS)) as u8;
+        let taken = |mark| self.hosts.values().any(|host| host.mark == mark);
+        (0..MARKS)
+            .map(|offset| (first + offset) % MARKS)
+            .find(|mark| !taken(*mark))
+            .unwrap_or(first)
     }
 
     /// Makes room by one host that left long ago; `false` if all are here.
