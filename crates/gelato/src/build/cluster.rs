@@ -143,7 +143,7 @@ pub(crate) async fn daemon_answers(settings: &Settings<'_>) -> bool {
 }
 
 /// Where the wrapper looks for the daemon, in its order.
-fn daemon_sockets(only: Option<OsString>) -> Vec<PathBuf> {
+pub(crate) fn daemon_sockets(only: Option<OsString>) -> Vec<PathBuf> {
     if let Some(path) = only {
         return vec![path.into()];
     }

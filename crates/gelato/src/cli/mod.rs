@@ -1,11 +1,15 @@
 //! What is typed: the subcommands of `gelato`, and their old names.
 
+pub(crate) mod ask;
 pub(crate) mod build;
 pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod detach;
+pub(crate) mod doctor;
+pub(crate) mod operate;
 pub(crate) mod scheduler;
 pub(crate) mod settings;
+pub(crate) mod status;
 pub(crate) mod toolchain;
 pub(crate) mod toolchain_test;
 pub(crate) mod top;
@@ -42,6 +46,16 @@ enum Command {
     Top(top::Args),
     /// Show every setting, what it is, and where it came from
     Config(config::Args),
+    /// Show what the daemon of this machine is and does
+    Status(status::Args),
+    /// Look for what is wrong with this machine or its place in the cluster
+    Doctor(doctor::Args),
+    /// Take no jobs of other machines for a while
+    Pause(operate::PauseArgs),
+    /// Take jobs of other machines again
+    Resume(operate::ResumeArgs),
+    /// Finish the jobs of other machines, and take no more
+    Drain(operate::DrainArgs),
 }
 
 /// How much a daemon or scheduler says that was typed under its new name: that it serves, and who
@@ -81,6 +95,11 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Toolchain(args) => toolchain::run(args),
         Command::Top(args) => top::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Pause(args) => operate::pause(&args),
+        Command::Resume(args) => operate::resume(&args),
+        Command::Drain(args) => operate::drain(&args),
     }
 }
 
@@ -163,6 +182,11 @@ mod tests {
             ),
             ("top", include_str!("../../../../man/gelato.1")),
             ("config", include_str!("../../../../man/gelato.1")),
+            ("status", include_str!("../../../../man/gelato-status.1")),
+            ("doctor", include_str!("../../../../man/gelato-doctor.1")),
+            ("pause", include_str!("../../../../man/gelato-pause.1")),
+            ("resume", include_str!("../../../../man/gelato-pause.1")),
+            ("drain", include_str!("../../../../man/gelato-pause.1")),
         ];
         let mut gelato = Gelato::command();
         gelato.build();
@@ -187,7 +211,18 @@ mod tests {
     #[test]
     fn subcommands_say_what_they_are_for() {
         let gelato = Gelato::command();
-        for name in ["build", "daemon", "scheduler", "toolchain", "config"] {
+        for name in [
+            "build",
+            "daemon",
+            "scheduler",
+            "toolchain",
+            "config",
+            "status",
+            "doctor",
+            "pause",
+            "resume",
+            "drain",
+        ] {
             let about = gelato.find_subcommand(name).unwrap().get_about().unwrap();
             assert!(!about.to_string().contains("rguments"), "{name}: {about}");
         }
