@@ -7,8 +7,14 @@
 mod fixture;
 #[path = "daemon/jobs.rs"]
 mod jobs;
+#[path = "daemon/limits.rs"]
+mod limits;
 #[path = "daemon/local.rs"]
 mod local;
+#[path = "daemon/pressure.rs"]
+mod pressure;
+#[path = "daemon/synthetic.rs"]
+mod synthetic;
 #[path = "daemon/toolchains.rs"]
 mod toolchains;
 
@@ -26,7 +32,9 @@ fn main() -> ExitCode {
     let trials = local::TRIALS
         .iter()
         .chain(toolchains::TRIALS)
-        .chain(jobs::TRIALS);
+        .chain(jobs::TRIALS)
+        .chain(limits::TRIALS)
+        .chain(pressure::TRIALS);
     let trials = trials
         .map(|&(name, trial)| Trial::test(name, move || run(trial)))
         .collect();

@@ -106,6 +106,8 @@ impl Line<'_> {
     async fn wait_for_slot(&mut self, intake: &mut Intake) -> Admission {
         loop {
             tokio::select! {
+                // A job that was started is reported as one, also if its submitter leaves at this moment.
+                biased;
                 order = self.orders.recv() => match order {
                     Some(Order::Start) => return Admission::Start,
                     Some(Order::HandBack(reason)) => {

@@ -113,19 +113,17 @@ fn config(folder: &TempDir, scheduler: SocketAddr, slots: u32) -> Config {
 impl Node {
     /// A daemon whose scheduler is at `scheduler`.
     pub(crate) async fn start(scheduler: SocketAddr, slots: u32) -> Node {
-        Node::start_with(scheduler, slots, |_| {}).await
+        Node::configured(scheduler, slots, |_| {}).await
     }
 
-    async fn start_with(
+    async fn configured(
         scheduler: SocketAddr,
         slots: u32,
-        change: impl FnOnce(&mut Remote),
+        change: impl FnOnce(&mut Config),
     ) -> Node {
         let folder = folder();
         let mut config = config(&folder, scheduler, slots);
-        if let Some(remote) = &mut config.remote {
-            change(remote);
-        }
+        change(&mut config);
         let socket = config.socket.clone();
         let (trigger, shutdown) = gelato_daemon::shutdown();
         let daemon = Daemon::start(config).await.unwrap();
@@ -162,10 +160,23 @@ impl Node {
         slots: u32,
         change: impl FnOnce(&mut Remote),
     ) -> (Node, Scheduler, Login) {
+        Node::configured_with_scheduler(slots, |config| {
+            if let Some(remote) = &mut config.remote {
+                change(remote);
+            }
+        })
+        .await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn configured_with_scheduler(
+        slots: u32,
+        change: impl FnOnce(&mut Config),
+    ) -> (Node, Scheduler, Login) {
         let mut listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap(), Retry::NEVER)
             .await
             .unwrap();
-        let node = Node::start_with(listener.local_addr().unwrap(), slots, change).await;
+        let node = Node::configured(listener.local_addr().unwrap(), slots, change).await;
         let link = Connection::accept(listener.accept().await, Limits::default())
             .await
             .unwrap();
