@@ -8,6 +8,7 @@ use gelato_net::Limits;
 use gelato_net::discovery::Wanted;
 use gelato_net::listener::Retry;
 use crate::access::Access;
+use crate::courtesy::CourtesyTerms;
 use gelato_sandbox::{Identity, Jailer, Level};
 
 /// Everything the daemon needs to know.
@@ -40,6 +41,8 @@ pub struct Config {
     pub remote: Option<Remote>,
     /// How long running jobs may go on after the daemon was asked to stop.
     pub grace: Duration,
+    /// What is considered before jobs of others are taken.
+    pub courtesy: CourtesyTerms,
     /// Level of zstd for what is sent.
     pub compression: i32,
     /// Limits of connections.

@@ -14,10 +14,12 @@ use tracing::{debug, info, warn};
 
 use crate::core::vocabulary::{Action, Event};
 use crate::core::{Core, Now, Settings};
+use crate::courtesy::{MemoryLook, Mode};
 use crate::ids::{ClientId, Generation};
 use crate::native::NativeArchives;
 use crate::notice::{Notice, Order};
-use crate::readings;
+use crate::readings::jobs::Live;
+use crate::readings::{self, Sources};
 use crate::shutdown::Shutdown;
 use crate::summary::Summary;
 
@@ -43,9 +45,16 @@ pub(crate) struct Dispatcher {
     node_name: Option<String>,
     base: PathBuf,
     sample_every: Duration,
+    sources: Sources,
+    live: Arc<Live>,
+    looked_at: Instant,
+    look_now: bool,
     summary: watch::Sender<Summary>,
     looks: u64,
 }
+
+/// The file in the base folder that keeps a pause over a restart.
+const PAUSE: &str = "paused";
 
 /// The ends of the mail that the dispatcher holds.
 pub(crate) struct Mailbox {
@@ -58,13 +67,14 @@ pub(crate) struct Mailbox {
 }
 
 impl Dispatcher {
-    /// A dispatcher without clients.
+    /// A dispatcher without clients. `live` lists the processes of running jobs.
     pub(crate) fn new(
         settings: Settings,
         mailbox: Mailbox,
         native: Arc<NativeArchives>,
         node_name: Option<String>,
         base: PathBuf,
+        live: Arc<Live>,
         summary: watch::Sender<Summary>,
     ) -> Dispatcher {
         let mut core = Core::new(settings, now());
@@ -80,6 +90,10 @@ impl Dispatcher {
             node_name,
             base,
             sample_every: SAMPLE,
+            sources: Sources::default(),
+            live,
+            looked_at: Instant::now(),
+            look_now: false,
             summary,
             looks: 0,
         }
@@ -93,7 +107,10 @@ impl Dispatcher {
         grace: Duration,
         stop_accepting: impl FnOnce(),
     ) {
-        self.look();
+        if let Some(mode) = self.kept_mode() {
+            self.handle(Event::Operate(mode));
+        }
+        self.sample();
         tokio::select! {
             () = self.serve() => {}
             () = shutdown.drain() => {}
@@ -125,10 +142,14 @@ impl Dispatcher {
                 samples = interval(period);
             }
             let deadline = self.core.deadline();
+            let look_at = self.core.look_again().map(|period| self.looked_at + period);
             tokio::select! {
                 Some(notice) = self.notices.recv() => self.take(notice),
                 Some(id) = self.departures.recv() => self.depart(id),
-                _ = samples.tick() => self.look(),
+                _ = samples.tick() => self.sample(),
+                () = sleep_until(look_at.unwrap_or_else(Instant::now).into()), if look_at.is_some() => {
+                    self.look();
+                }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
                     self.handle(Event::Deadline);
                 }
@@ -214,9 +235,18 @@ impl Dispatcher {
         self.handle(Event::Gone { id, broken: None });
     }
 
+    fn sample(&mut self) {
+        self.look();
+        self.handle(Event::Sample(readings::take(&self.sources, &self.base)));
+    }
+
     fn look(&mut self) {
         self.looks = self.looks.wrapping_add(1);
-        self.handle(Event::Sample(readings::take(&self.base)));
+        self.looked_at = Instant::now();
+        self.handle(Event::Look(MemoryLook {
+            memory: readings::memory(&self.sources),
+            jobs: self.live.memory(&self.sources),
+        }));
     }
 
     fn handle(&mut self, event: Event) {
@@ -229,6 +259,39 @@ impl Dispatcher {
             self.handle(Event::Gone { id, broken });
         }
         self.publish();
+        if std::mem::take(&mut self.look_now) {
+            self.look();
+        }
+    }
+
+    fn kept_mode(&self) -> Option<Mode> {
+        match std::fs::read_to_string(self.base.join(PAUSE)) {
+            Ok(text) => Some(Mode::from_kept(&text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            // Somebody wanted a pause.
+            Err(_) => Some(Mode::paused(None, "")),
+        }
+    }
+
+    fn keep_mode(&self, mode: &Mode) {
+        let path = self.base.join(PAUSE);
+        let kept = match mode.kept() {
+            Some(text) => {
+                let new = path.with_extension("new");
+                std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &path))
+            }
+            None => std::fs::remove_file(&path).or_else(|error| {
+                (error.kind() == std::io::ErrorKind::NotFound)
+                    .then_some(())
+                    .ok_or(error)
+            }),
+        };
+        if let Err(error) = kept {
+            warn!(
+                "a restart will not know what was said now: {}: {error}",
+                path.display()
+            );
+        }
     }
 
     fn publish(&self) {
@@ -267,6 +330,11 @@ impl Dispatcher {
                 self.link = None;
                 return;
             }
+            Action::Look => {
+                self.look_now = true;
+                return;
+            }
+            Action::KeepMode(mode) => return self.keep_mode(&mode),
             Action::SampleEvery(period) => {
                 self.sample_every = period;
                 return;

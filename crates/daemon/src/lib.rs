@@ -8,13 +8,14 @@
 //! - `link`: the connection to the scheduler, renewed when lost
 //! - `native`: archives of this machine's compilers, on request
 //!
-//! All decisions are in `core` (with `slots` and `load`): events in, actions out, no I/O. [`run`] takes its
+//! All decisions are in `core` (with `slots`, `load` and `courtesy`, fed by `readings`): events in, actions out, no I/O. [`run`] takes its
 //! configuration and the wish to stop from the caller; it installs no signal handlers, forks nothing, prints nothing.
 
 mod access;
 mod config;
 mod connection;
 mod core;
+mod courtesy;
 mod dispatcher;
 mod error;
 mod ids;
@@ -31,6 +32,7 @@ mod worker;
 
 pub use access::{Access, AccessReport, Offence, PeerReport};
 pub use config::{Config, Inherited, JobLimits, Reconnect, Remote};
+pub use courtesy::{CourtesyTerms, Hours, HoursError, MemoryTerms, WhileInUse};
 pub use error::DaemonError;
 pub use readings::cpus;
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown};

@@ -105,17 +105,20 @@ impl Slots {
         self.capacity
     }
 
-    /// Grants the next slot, if anybody can have one. `foreign_allowed` is false while the machine is too loaded for
-    /// jobs of others.
+    /// Grants the next slot, if anybody can have one. Jobs of others start only while less than `foreign_limit` slots
+    /// are in use by anybody, and only if `admits` them; one that is not admitted is not overtaken by others behind
+    /// it, which would keep a large one waiting for ever.
     pub(crate) fn grant(
         &mut self,
         now: Instant,
-        foreign_allowed: bool,
+        foreign_limit: u32,
+        admits: impl FnOnce(ClientId) -> bool,
     ) -> Option<(ClientId, Queue)> {
         let used = self.used();
         if used >= self.capacity {
             return None;
         }
+        let foreign_allowed = used < foreign_limit;
         if used > 0 && self.full_job_holds(now) {
             return None;
         }
@@ -125,6 +128,9 @@ impl Slots {
             .filter(|(_, entry)| entry.queue != Queue::Foreign || foreign_allowed)
             .min_by_key(|(id, entry)| (entry.queue, entry.rank(now), **id))?;
         let queue = entry.queue;
+        if queue == Queue::Foreign && !admits(id) {
+            return None;
+        }
         let weight = if entry.full { self.capacity } else { 1 };
         self.waiting.remove(&id);
         self.held.insert(id, (queue, weight));
@@ -164,6 +170,9 @@ impl Waiting {
 mod tests {
     use super::*;
 
+    /// As many slots for jobs of others as there are.
+    const ALL: u32 = u32::MAX;
+
     fn id(number: u32) -> ClientId {
         ClientId::new(number)
     }
@@ -176,9 +185,12 @@ mod tests {
         slots.enqueue(id(2), Queue::Own, 0, false, now);
         slots.enqueue(id(3), Queue::Local, 0, false, now);
         let mut order = Vec::new();
-        while let Some((client, _)) = slots.grant(now, true) {
+        while let Some((client, _)) = slots.grant(now, ALL, |_| true) {
             order.push(client);
-            assert!(slots.grant(now, true).is_none(), "there is one slot");
+            assert!(
+                slots.grant(now, ALL, |_| true).is_none(),
+                "there is one slot"
+            );
             slots.forget(client);
         }
         assert_eq!(order, [id(3), id(2), id(1)]);
@@ -191,14 +203,14 @@ mod tests {
         slots.enqueue(id(1), Queue::Own, 10, false, now);
         slots.enqueue(id(3), Queue::Own, 0, false, now);
         slots.enqueue(id(2), Queue::Own, 0, false, now);
-        assert_eq!(slots.grant(now, true), Some((id(2), Queue::Own)));
+        assert_eq!(slots.grant(now, ALL, |_| true), Some((id(2), Queue::Own)));
         slots.forget(id(2));
-        assert_eq!(slots.grant(now, true), Some((id(3), Queue::Own)));
+        assert_eq!(slots.grant(now, ALL, |_| true), Some((id(3), Queue::Own)));
         slots.forget(id(3));
         let later = now + AGEING_STEP * 10;
         slots.enqueue(id(4), Queue::Own, 0, false, later);
         assert_eq!(
-            slots.grant(later, true),
+            slots.grant(later, ALL, |_| true),
             Some((id(1), Queue::Own)),
             "it has waited long enough"
         );
@@ -209,8 +221,11 @@ mod tests {
         let now = Instant::now();
         let mut slots = Slots::new(2);
         slots.enqueue(id(1), Queue::Foreign, 0, false, now);
-        assert_eq!(slots.grant(now, false), None);
-        assert_eq!(slots.grant(now, true), Some((id(1), Queue::Foreign)));
+        assert_eq!(slots.grant(now, 0, |_| true), None);
+        assert_eq!(
+            slots.grant(now, ALL, |_| true),
+            Some((id(1), Queue::Foreign))
+        );
         assert_eq!((slots.used(), slots.foreign()), (1, 1));
     }
 
@@ -219,25 +234,28 @@ mod tests {
         let now = Instant::now();
         let mut slots = Slots::new(4);
         slots.enqueue(id(1), Queue::Foreign, 0, false, now);
-        assert!(slots.grant(now, true).is_some());
+        assert!(slots.grant(now, ALL, |_| true).is_some());
         slots.enqueue(id(2), Queue::Local, 0, true, now);
         slots.enqueue(id(3), Queue::Own, 0, false, now);
         assert_eq!(
-            slots.grant(now, true),
+            slots.grant(now, ALL, |_| true),
             None,
             "the full job holds everybody back"
         );
         assert_eq!(slots.deadline(), Some(now + FULL_JOB_HOLD));
         let later = now + FULL_JOB_HOLD;
-        assert_eq!(slots.grant(later, true), Some((id(2), Queue::Local)));
         assert_eq!(
-            slots.grant(later, true),
+            slots.grant(later, ALL, |_| true),
+            Some((id(2), Queue::Local))
+        );
+        assert_eq!(
+            slots.grant(later, ALL, |_| true),
             None,
             "it counts as the whole machine"
         );
         slots.forget(id(1));
         slots.forget(id(2));
-        assert_eq!(slots.grant(later, true), Some((id(3), Queue::Own)));
+        assert_eq!(slots.grant(later, ALL, |_| true), Some((id(3), Queue::Own)));
     }
 
     #[test]
@@ -246,14 +264,14 @@ mod tests {
         let mut slots = Slots::new(0);
         assert_eq!(slots.capacity(), 1);
         slots.enqueue(id(1), Queue::Local, 0, false, now);
-        assert!(slots.grant(now, true).is_some());
+        assert!(slots.grant(now, ALL, |_| true).is_some());
         slots.enqueue(id(1), Queue::Local, 0, false, now);
         assert_eq!(slots.used(), 1);
         slots.forget(id(1));
         slots.forget(id(1));
         assert_eq!(slots.used(), 0);
         assert!(
-            slots.grant(now, true).is_none(),
+            slots.grant(now, ALL, |_| true).is_none(),
             "a holder is not queued a second time"
         );
     }

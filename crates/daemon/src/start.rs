@@ -27,7 +27,7 @@ use crate::error::DaemonError;
 use crate::ids::ClientIds;
 use crate::link;
 use crate::native::NativeArchives;
-use crate::readings;
+use crate::readings::{self, Sources};
 use crate::shutdown::Shutdown;
 use crate::summary::Summary;
 use crate::worker::{Terms, Worker};
@@ -183,6 +183,8 @@ impl Daemon {
             features,
             can_jail: worker.is_some(),
             no_remote: worker.is_none(),
+            niced: config.remote.as_ref().is_some_and(|remote| remote.nice > 0),
+            courtesy: config.courtesy,
             peer_jobs: config.access.peer_jobs,
             peer_transfers: config.access.peer_transfers,
         };
@@ -195,12 +197,14 @@ impl Daemon {
             departures: departed,
             sender,
         };
+        let live = worker.map_or_else(Arc::default, |worker| Arc::clone(&worker.live));
         let dispatcher = Dispatcher::new(
             settings,
             mailbox,
             native,
             config.node_name,
             config.base,
+            live,
             summary,
         );
         dispatcher
@@ -301,8 +305,7 @@ fn prepare(config: &Config, own_socket: bool) -> Result<Option<Arc<Worker>>, Dae
 }
 
 fn terms(remote: &Remote, config: &Config) -> Terms {
-    let of_machine = readings::take(&config.base)
-        .memory
+    let of_machine = readings::memory(&Sources::default())
         .map(|memory| memory.total.max(SMALLEST_MEMORY));
     let memory = remote.limits.memory.or(of_machine);
     Terms {

@@ -30,7 +30,7 @@ const LONGEST_COMPILER: usize = 64;
 
 impl Core {
     pub(super) fn on_transfer(&mut self, id: ClientId, request: TransferEnv) {
-        if let Err(reason) = self.accepts_foreign_work() {
+        if let Err(reason) = self.accepts_transfers() {
             return self.refuse(id, exit_codes::GENERAL_FAILURE, reason.to_owned());
         }
         if self.of_same_machine(id, |client| client.transfer.is_some())
@@ -119,6 +119,15 @@ impl Core {
             handed_back: false,
         });
         self.actions.push(Action::Admit(id, request));
+        // Every submitter understands a job that comes back; not every one a text.
+        if let Some(reason) = self
+            .courtesy
+            .capacity()
+            .decision()
+            .map(|reason| reason.brief())
+        {
+            return self.hand_back(id, reason);
+        }
         if queue_is_full {
             return self.hand_back(id, "too many jobs wait at the worker");
         }
@@ -179,6 +188,8 @@ impl Core {
         let Some(job) = &client.foreign else { return };
         let job_id = job.request.job_id;
         let known = job.generation.is_some() && job.generation == link;
+        let now = self.now.instant;
+        self.courtesy.memory.start(id, job.request.kind(), now);
         self.actions.push(Action::StartJob(id));
         if known {
             self.report(Message::JobBegin(JobBegin {
@@ -192,6 +203,7 @@ impl Core {
     /// The slot is free from here on, although the result may still be on its way.
     pub(super) fn on_job_over(&mut self, id: ClientId, report: JobReport) {
         self.slots.forget(id);
+        self.memory_is_free(id, report.peak_memory, report.exit_code == 0);
         let link = self.generation();
         let client_count = self.client_count();
         let Some(client) = self.clients.get_mut(&id) else {
@@ -210,7 +222,6 @@ impl Core {
 
     /// Gives back what has waited too long for a slot.
     pub(super) fn give_up_waiting(&mut self) {
-        let longest = self.longest_queue();
         let now = self.now.instant;
         let late: Vec<ClientId> = self
             .clients
@@ -220,12 +231,14 @@ impl Core {
                 client
                     .foreign
                     .as_ref()
-                    .is_some_and(|job| now.duration_since(job.since) >= longest)
+                    .is_some_and(|job| now >= self.gives_up_at(job.since))
             })
             .map(|client| client.id)
             .collect();
+        let refusal = self.courtesy.capacity().refusal();
+        let reason = refusal.map_or("the worker has no time for it", |reason| reason.brief());
         for id in late {
-            self.hand_back(id, "the worker has no time for it");
+            self.hand_back(id, reason);
         }
     }
 
@@ -240,6 +253,11 @@ impl Core {
         for id in queued {
             self.hand_back(id, reason);
         }
+    }
+
+    /// Whether a job waits for a slot.
+    pub(super) fn is_somebody_queued(&self) -> bool {
+        self.clients.values().any(is_queued)
     }
 
     /// Stops what runs and gives it back.
@@ -269,6 +287,14 @@ impl Core {
             );
             job.handed_back = true;
             self.actions.push(Action::HandBack(id, reason));
+        }
+    }
+
+    fn accepts_transfers(&self) -> Result<(), &'static str> {
+        self.accepts_foreign_work()?;
+        match self.courtesy.capacity().decision() {
+            Some(reason) => Err(reason.brief()),
+            None => Ok(()),
         }
     }
 

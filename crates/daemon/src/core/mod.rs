@@ -5,10 +5,12 @@
 //! - [`client`]: states of a client and what it may say in them
 //! - `local`: requests of this machine's wrappers
 //! - `foreign`: toolchains and jobs of other machines
+//! - `courtesy`: what is offered to them
 //! - `scheduler`: the link to the scheduler and what comes over it
 //! - `internals`: the description of all this for people
 
 pub(crate) mod client;
+mod courtesy;
 mod foreign;
 pub(crate) mod internals;
 mod local;
@@ -25,8 +27,9 @@ use gelato_wire::{Message, ProtocolVersion};
 use tracing::{error, info, warn};
 
 use crate::access::Offence;
+use crate::courtesy::{Courtesy, CourtesyTerms};
 use crate::ids::{ClientId, Generation};
-use crate::load::{FULL, Meter};
+use crate::load::Meter;
 use crate::slots::{Queue, Slots};
 use crate::summary::Summary;
 use client::{Client, State, allowed_from};
@@ -55,6 +58,10 @@ pub(crate) struct Settings {
     pub(crate) can_jail: bool,
     /// Whether jobs of others are refused.
     pub(crate) no_remote: bool,
+    /// Whether jobs of others run with lower priority than everything else.
+    pub(crate) niced: bool,
+    /// What is considered before jobs of others are taken.
+    pub(crate) courtesy: CourtesyTerms,
     /// Jobs of one machine that run or wait here; a share of what all may have if not set.
     pub(crate) peer_jobs: Option<usize>,
     /// Toolchains on their way from one machine.
@@ -86,6 +93,10 @@ pub(crate) struct Core {
     clients: BTreeMap<ClientId, Client>,
     slots: Slots,
     meter: Meter,
+    /// What is offered to others, and why not more.
+    pub(crate) courtesy: Courtesy,
+    /// Slots the scheduler was told of.
+    announced: u32,
     link: Option<Link>,
     node_name: String,
     toolchains: Vec<InstalledToolchain>,
@@ -99,7 +110,9 @@ impl Core {
     pub(crate) fn new(settings: Settings, now: Now) -> Core {
         Core {
             slots: Slots::new(settings.max_jobs),
-            meter: Meter::new(settings.cpus, now.instant),
+            meter: Meter::new(settings.cpus, settings.niced, now.instant),
+            courtesy: Courtesy::new(settings.courtesy.clone(), settings.max_jobs),
+            announced: settings.max_jobs,
             settings,
             clients: BTreeMap::new(),
             link: None,
@@ -163,11 +176,9 @@ impl Core {
                     self.on_scheduler_message(message);
                 }
             }
-            Event::Sample(readings) => {
-                let free = self.slots.capacity().saturating_sub(self.slots.used());
-                self.meter.sample(&readings, free, now.instant);
-                self.report_load();
-            }
+            Event::Sample(readings) => self.on_sample(readings),
+            Event::Look(look) => self.on_look(&look),
+            Event::Operate(mode) => self.on_operate(mode),
             Event::Deadline => {}
             Event::Drain => self.drain(),
             Event::HandBackAll => self.hand_back_all(),
@@ -178,14 +189,13 @@ impl Core {
 
     /// When [`Event::Deadline`] is to come, if nothing else happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let longest = self.longest_queue();
         let queued = self
             .clients
             .values()
             .filter(|client| client.state == State::ToCompile)
             .filter_map(|client| client.foreign.as_ref())
             .filter(|job| !job.handed_back)
-            .map(|job| job.since + longest)
+            .map(|job| self.gives_up_at(job.since))
             .min();
         queued.into_iter().chain(self.slots.deadline()).min()
     }
@@ -296,6 +306,7 @@ impl Core {
         };
         self.slots.forget(id);
         if client.foreign.is_some() {
+            self.memory_is_free(id, 0, false);
             self.actions.push(Action::Abort(id));
         } else {
             self.actions.push(Action::Close(id));
@@ -325,39 +336,48 @@ impl Core {
         self.link.map(|link| link.generation)
     }
 
-    fn load(&self) -> u32 {
-        if self.draining {
-            FULL
-        } else {
-            self.meter.current().load
-        }
-    }
-
-    fn longest_queue(&self) -> Duration {
-        if self.load() >= FULL {
-            LONGEST_QUEUE_LOADED
-        } else {
-            LONGEST_QUEUE
+    /// When a job of others that has waited since then goes back.
+    fn gives_up_at(&self, since: Instant) -> Instant {
+        let late = since + LONGEST_QUEUE;
+        match self.courtesy.refused_since() {
+            Some(refused) => late.min(since.max(refused) + LONGEST_QUEUE_LOADED),
+            None => late,
         }
     }
 
     /// Hands out slots until nothing fits, and gives up on jobs that have waited too long.
     fn run_slots(&mut self) {
         self.give_up_waiting();
-        let foreign_allowed = self.load() < FULL;
-        while let Some((id, queue)) = self.slots.grant(self.now.instant, foreign_allowed) {
+        while let Some((id, queue)) = self.grant() {
             match queue {
                 Queue::Local => self.start_local(id),
                 Queue::Own => self.start_own(id),
                 Queue::Foreign => self.start_foreign(id),
             }
         }
-        self.meter.slots_in_use(self.slots.used(), self.now.instant);
+        self.meter
+            .slots_in_use(self.slots.used(), self.slots.foreign(), self.now.instant);
+    }
+
+    fn grant(&mut self) -> Option<(ClientId, Queue)> {
+        let now = self.now.instant;
+        let capacity = self.courtesy.capacity();
+        let limit = if capacity.accepting {
+            capacity.slots.max(1)
+        } else {
+            0
+        };
+        let (clients, courtesy) = (&self.clients, &self.courtesy);
+        self.slots.grant(now, limit, |id| {
+            let job = clients.get(&id).and_then(|client| client.foreign.as_ref());
+            job.is_some_and(|job| courtesy.admits(&job.request.kind(), now))
+        })
     }
 
     fn drain(&mut self) {
         info!("stopping: no new work is taken");
         self.draining = true;
+        self.courtesy.stop(self.now.instant);
         self.report_load();
         let waiting: Vec<ClientId> = self
             .clients

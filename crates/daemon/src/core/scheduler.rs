@@ -12,7 +12,6 @@ use super::client::{Place, PlacedJob};
 use super::vocabulary::Action;
 use super::{Core, Link};
 use crate::ids::{ClientId, Generation};
-use crate::load::FULL;
 
 /// What tells a wrapper to compile by itself.
 const YOURSELF: &str = "127.0.0.1";
@@ -33,13 +32,8 @@ impl Core {
             version,
             own_address,
         });
-        let settings = &self.settings;
-        let login = Login {
-            port: u32::from(settings.port),
-            max_kids: settings.max_jobs,
-            host_platform: settings.platform.as_str().into(),
-            ..self.login()
-        };
+        self.announced = self.courtesy.capacity().slots;
+        let login = self.first_login();
         self.actions.push(Action::Login(login));
         // The scheduler gives this machine no job before it knows the load.
         self.meter.forget_sent();
@@ -177,6 +171,17 @@ impl Core {
         expected
     }
 
+    /// Everything about this machine. Also when only the number of slots has changed: Icecream's scheduler ignores all but the
+    /// toolchains then, ours takes the number from a login that names the platform.
+    pub(super) fn first_login(&self) -> Login {
+        Login {
+            port: u32::from(self.settings.port),
+            max_kids: self.announced,
+            host_platform: self.settings.platform.as_str().into(),
+            ..self.login()
+        }
+    }
+
     /// The fields that a first login and the later ones have in common.
     fn login(&self) -> Login {
         Login {
@@ -201,22 +206,6 @@ impl Core {
         if self.link.is_some() {
             let login = self.login();
             self.actions.push(Action::Login(login));
-        }
-    }
-
-    pub(super) fn report_load(&mut self) {
-        if self.link.is_none() {
-            return;
-        }
-        let now = self.now.instant;
-        if self.draining {
-            self.meter.forget_sent();
-        }
-        if let Some(mut stats) = self.meter.due(now) {
-            if self.draining {
-                stats.load = FULL;
-            }
-            self.report(Message::Stats(stats));
         }
     }
 }

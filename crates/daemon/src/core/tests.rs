@@ -38,6 +38,8 @@ impl Bench {
             no_remote: false,
             peer_jobs: Some(usize::MAX),
             peer_transfers: 2,
+            niced: false,
+            courtesy: crate::courtesy::CourtesyTerms::default(),
         };
         Bench {
             core: Core::new(settings, now),

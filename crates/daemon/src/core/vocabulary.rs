@@ -9,6 +9,8 @@ use gelato_wire::msg::{CompileFile, GetNativeEnv};
 use gelato_wire::{ByteString, Message, ProtocolVersion};
 
 use crate::access::Offence;
+use crate::courtesy::appetite::Kind;
+use crate::courtesy::{MemoryLook, Mode};
 use crate::ids::{ClientId, Generation};
 use crate::load::Readings;
 
@@ -71,6 +73,10 @@ pub(crate) enum Event {
     },
     /// A look at the machine.
     Sample(Readings),
+    /// A look at its memory alone.
+    Look(MemoryLook),
+    /// Somebody who may says whether jobs of others are wanted.
+    Operate(Mode),
     /// Time passed that [`Core::deadline`](super::Core::deadline) named.
     Deadline,
     /// No new work; hand back what waits.
@@ -110,6 +116,10 @@ pub(crate) enum Action {
     DropLink(String),
     /// Take samples this often.
     SampleEvery(Duration),
+    /// Look at the memory now; [`Event::Look`] is the answer.
+    Look,
+    /// Remember over a restart what somebody said.
+    KeepMode(Mode),
 }
 
 /// A toolchain as jobs name it. Both names are safe as names of folders.
@@ -147,6 +157,16 @@ pub(crate) struct JobRequest {
     pub(crate) command: JobCommand,
     /// The agreed version with the submitter.
     pub(crate) version: ProtocolVersion,
+}
+
+impl JobRequest {
+    /// Jobs that need as much memory as this one.
+    pub(crate) fn kind(&self) -> Kind {
+        Kind {
+            toolchain: self.toolchain.clone(),
+            language: self.command.language,
+        }
+    }
 }
 
 /// What to run, in the submitter's terms.
@@ -187,6 +207,8 @@ pub(crate) struct JobReport {
     pub(crate) in_uncompressed: u64,
     /// Bytes of object and `.dwo`.
     pub(crate) out_uncompressed: u64,
+    /// The most memory its processes had at one time, in bytes, as far as known.
+    pub(crate) peak_memory: u64,
 }
 
 /// The fields of `COMPILE_FILE` that older peers spell otherwise, brought into one form: the arguments in order and the

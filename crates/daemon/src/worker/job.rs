@@ -168,6 +168,7 @@ impl Line<'_> {
         };
         let limits = worker.terms.limits;
         let process = process_of(running.pidfd.as_fd());
+        let listed = process.map(|process| worker.live.enter(self.id, process));
         let pulse = Arc::clone(&source.pulse);
         let watchdog = Watchdog::new(limits, bench.folder(), pulse, process);
         let collecting = ending.collect(limits.printed);
@@ -179,6 +180,7 @@ impl Line<'_> {
         }
         drop(source);
         let outcome = reap(running).await;
+        drop(listed);
         let report = bench.report(&intake, outcome.as_ref().ok());
         match watched {
             Ok(watched) => {

@@ -36,6 +36,7 @@ use tracing::{info, warn};
 
 use crate::config::JobLimits;
 use crate::core::vocabulary::{InstalledToolchain, Toolchain};
+use crate::readings::jobs::Live;
 use scratch::Scratch;
 use verify::{Doubt, Verified};
 
@@ -71,6 +72,8 @@ pub(crate) struct Worker {
     jobs: PathBuf,
     verified: Verified,
     next_job: AtomicU64,
+    /// Processes of running jobs.
+    pub(crate) live: Arc<Live>,
 }
 
 /// Why a job or a check of a toolchain could not begin.
@@ -157,6 +160,7 @@ impl Worker {
             jobs,
             verified: Verified::default(),
             next_job: AtomicU64::new(0),
+            live: Arc::default(),
         })
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use gelato_daemon::{Access, Config, Daemon, JobLimits, Reconnect, Remote, ShutdownTrigger};
+use gelato_daemon::{Access, Config, CourtesyTerms, Daemon, JobLimits, Reconnect, Remote, ShutdownTrigger};
 use gelato_net::Limits;
 use gelato_net::discovery::{Place, Wanted};
 use gelato_net::listener::{Listener, Retry};
@@ -104,6 +104,7 @@ fn config(folder: &TempDir, scheduler: SocketAddr, slots: u32) -> Config {
             limits: JobLimits::default(),
         }),
         grace: Duration::ZERO,
+        courtesy: CourtesyTerms::default(),
         compression: DEFAULT_LEVEL,
         access: Access::default(),
         limits: Limits::default(),

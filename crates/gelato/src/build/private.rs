@@ -136,6 +136,7 @@ fn daemon_config(scheduler: SocketAddr, socket: &Path, base: PathBuf) -> gelato_
         cache_limit: None,
         remote: None,
         grace: Duration::ZERO,
+        courtesy: gelato_daemon::CourtesyTerms::default(),
         compression: level.unwrap_or(gelato_wire::chunk::DEFAULT_LEVEL),
         access: gelato_daemon::Access::default(),
         limits: Limits::from_environment(),

@@ -5,6 +5,7 @@
 
 mod access;
 mod check;
+mod courtesy;
 mod service;
 
 use std::ffi::OsString;
@@ -182,6 +183,11 @@ fn start(args: &Args, sockets: Sockets) -> anyhow::Result<()> {
     let remote = if args.no_remote { None } else { remote(args)? };
     let (socket, socket_mode) = local_socket(args, as_root)?;
     let tests = std::env::var_os("ICECC_TESTS").is_some();
+    let courtesy = courtesy::terms(
+        &super::settings::load(),
+        args.max_processes.is_some_and(|slots| slots >= 0),
+        tests,
+    )?;
     let config = Config {
         node_name: args.name.clone(),
         platform: gelato_toolchain::names::platform(),
@@ -202,6 +208,7 @@ fn start(args: &Args, sockets: Sockets) -> anyhow::Result<()> {
             .map(|megabytes| megabytes.saturating_mul(1 << 20)),
         remote,
         grace: GRACE,
+        courtesy,
         compression: compression_level(),
         limits: args.access.limits(),
         access: args.access.access()?,

@@ -39,7 +39,7 @@ impl Program {
     /// The sections it reads.
     pub(crate) fn sections(self) -> &'static [&'static str] {
         match self {
-            Program::Daemon => &["cluster", "daemon"],
+            Program::Daemon => &["cluster", "daemon", "worker"],
             Program::Scheduler => &["cluster", "scheduler"],
             Program::Build => &["cluster", "wrapper", "build"],
         }

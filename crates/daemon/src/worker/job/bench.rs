@@ -116,6 +116,7 @@ impl Bench {
                 user: outcome.user,
                 system: outcome.system,
                 page_faults: outcome.page_faults,
+                peak_memory: outcome.max_rss_bytes,
                 ..known
             },
             None => known,
