@@ -23,7 +23,7 @@ pub enum Obstacle {
     TooOld,
     /// It lacks a feature the job needs.
     MissingFeature,
-    /// Others cannot connect to it.
+    /// Others cannot connect to it, or not this submitter.
     Unreachable,
     /// No offered toolchain runs there, or none that is known to work.
     NoToolchain,
@@ -126,6 +126,12 @@ impl<'a> Question<'a> {
         node.id == self.submitter.id
     }
 
+    /// Whether the submitter knows addresses of the kind it would get. Icecream knows only IPv4, and who came by IPv6 may
+    /// have nothing else.
+    fn same_kind_of_address(&self, node: &Node) -> bool {
+        node.address_for(self.submitter).is_ipv4() == self.submitter.address.is_ipv4()
+    }
+
     fn lasting_obstacle(&self, node: &Node) -> Result<(), Obstacle> {
         let needs = self.needs;
         let own = self.is_submitter(node);
@@ -141,7 +147,7 @@ impl<'a> Question<'a> {
             Err(Obstacle::TooOld)
         } else if needs.features & !node.features != 0 {
             Err(Obstacle::MissingFeature)
-        } else if !own && !node.is_reachable() {
+        } else if !own && !(node.is_reachable() && self.same_kind_of_address(node)) {
             Err(Obstacle::Unreachable)
         } else {
             Ok(())
@@ -300,6 +306,31 @@ mod tests {
             }),
             Err(Obstacle::Full)
         );
+    }
+
+    #[test]
+    fn nobody_gets_an_address_of_a_kind_it_may_not_know() {
+        let at = |id: u32, address: &str, local: &str| {
+            let mut node = ready(id);
+            node.address = address.parse().unwrap();
+            node.local_address = local.parse().unwrap();
+            node
+        };
+        let v4 = at(1, "10.0.0.2", "10.0.0.1");
+        let v6 = at(2, "fd00::2", "fd00::1");
+        let here4 = at(3, "127.0.0.1", "127.0.0.1");
+        let here6 = at(4, "::1", "::1");
+        let other = Err(Obstacle::Unreachable);
+        assert_eq!(ask(&needs(), &v4, &v6), other);
+        assert_eq!(ask(&needs(), &v6, &v4), other);
+        assert_eq!(ask(&needs(), &here4, &here6), other);
+        // The scheduler's own machine is handed out at the address its submitter knows.
+        for submitter in [&v4, &v6] {
+            assert!(ask(&needs(), submitter, &here4).is_ok());
+            assert!(ask(&needs(), submitter, &here6).is_ok());
+            assert!(ask(&needs(), submitter, submitter).is_ok());
+        }
+        assert!(ask(&needs(), &v6, &at(5, "fd00::5", "fd00::1")).is_ok());
     }
 
     #[test]

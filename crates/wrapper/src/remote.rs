@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -610,7 +610,7 @@ fn is_this_machine(job: &Job<'_>, answer: &UseCs) -> bool {
 
 /// Addresses come as numbers; names would have to be looked up, for which the wrapper has no time.
 fn address_of(answer: &UseCs) -> Result<SocketAddr, Failure> {
-    let host: Option<Ipv4Addr> = answer.hostname.to_string_lossy().parse().ok();
+    let host: Option<IpAddr> = answer.hostname.to_string_lossy().parse().ok();
     let port = u16::try_from(answer.port).ok().filter(|&port| port != 0);
     match (host, port) {
         (Some(host), Some(port)) => Ok(SocketAddr::from((host, port))),

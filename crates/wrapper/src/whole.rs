@@ -26,7 +26,8 @@ const ELF64: Layout = Layout {
 
 /// False if `content` is an ELF file that ends before its table of sections does.
 pub(crate) fn is_whole(content: &[u8]) -> bool {
-    !content.starts_with(MAGIC) || end_of_table(content).is_some_and(|end| end <= content.len() as u64)
+    !content.starts_with(MAGIC)
+        || end_of_table(content).is_some_and(|end| end <= content.len() as u64)
 }
 
 /// `None` if not even the header is there, or makes no sense.
