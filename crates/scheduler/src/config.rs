@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use gelato_net::access::Rules;
 use gelato_net::discovery::{DEFAULT_NETNAME, Reach, SCHEDULER_PORT};
 use gelato_scheduler_core as core;
 
@@ -13,7 +14,7 @@ pub struct Config {
     pub netname: String,
     /// TCP and UDP port; the control port is the next one. 0: any free ones.
     pub port: u16,
-    /// Accept only at the first IPv4 address of this interface.
+    /// Accept only at the first address of each kind of this interface, which must have one of IPv4.
     pub interface: Option<String>,
     /// Where it is found and announces itself.
     pub reach: Reach,
@@ -25,6 +26,8 @@ pub struct Config {
     pub persistent_clients: bool,
     /// Who may use the control port.
     pub control: ControlAccess,
+    /// Which addresses may connect, and ask for this scheduler.
+    pub access: Rules,
     /// How long a connection has to introduce itself.
     pub login_limit: Duration,
     /// Where what was learned is kept across restarts; nowhere if there is none.
@@ -57,6 +60,7 @@ impl Default for Config {
             start_time: now.map_or(0, |since| since.as_secs()),
             persistent_clients: false,
             control: ControlAccess::default(),
+            access: Rules::default(),
             login_limit: Duration::from_secs(10),
             history: None,
             core: core::Config::default(),

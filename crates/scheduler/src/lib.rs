@@ -2,6 +2,7 @@
 //!
 //! - [`config`], [`error`]: what the caller chooses, and why it cannot be had
 //! - `hub`: the one task that owns the core; everything else only sends it what was read and takes what is to be sent
+//! - `door`: a port, and who may come in
 //! - `links`: accepting, and the two tasks of each connection
 //! - `outbox`: what waits to be written to one peer, bounded
 //! - `translate`: messages to events, actions to messages
@@ -15,6 +16,7 @@
 
 pub mod config;
 mod control;
+mod door;
 mod election;
 pub mod error;
 mod hub;

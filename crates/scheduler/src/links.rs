@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gelato_net::listener::Listener;
 use gelato_net::stream::{Connection, Reader, Socket};
 use gelato_net::{Limits, NetError, options};
 use gelato_scheduler_core::ConnectionId;
@@ -14,6 +13,7 @@ use gelato_wire::Message;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::door::Door;
 use crate::hub::{Arrival, Input};
 use crate::outbox::{outbox, write};
 
@@ -22,7 +22,7 @@ const STRANGERS: usize = 4096;
 
 /// Accepts for ever. `alive` is held as long as something is still to be written.
 pub(crate) async fn accept(
-    mut listener: Listener,
+    mut door: Door,
     login_limit: Duration,
     hub: mpsc::Sender<Input>,
     alive: mpsc::Sender<()>,
@@ -30,7 +30,7 @@ pub(crate) async fn accept(
     let strangers = Arc::new(Semaphore::new(STRANGERS));
     let mut last = 0;
     loop {
-        let socket = listener.accept().await;
+        let socket = door.accept().await;
         let Ok(permit) = Arc::clone(&strangers).try_acquire_owned() else {
             tracing::warn!("closing a connection: {STRANGERS} others have not logged in yet");
             continue;

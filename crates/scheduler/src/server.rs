@@ -1,19 +1,18 @@
 //! Opening the sockets, and starting and ending everything that runs.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use gelato_net::NetError;
-use gelato_net::discovery::interfaces::Filter;
-use gelato_net::discovery::{Identity, Reach, Responder};
-use gelato_net::listener::{Listener, Retry};
+use gelato_net::discovery::{Identity, Responder, interfaces};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::control;
+use crate::door::Door;
 use crate::election;
 use crate::error::SchedulerError;
 use crate::hub::Hub;
@@ -32,8 +31,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Scheduler {
     config: Config,
-    links: Listener,
-    control: Listener,
+    links: Door,
+    control: Door,
     responder: Responder,
     address: SocketAddr,
     control_address: SocketAddr,
@@ -57,9 +56,12 @@ impl Scheduler {
     /// # Errors
     /// A port is in use or not allowed, or there is no such interface.
     pub async fn bind(config: Config) -> Result<Scheduler, SchedulerError> {
-        let ip = match &config.interface {
-            None => Ipv4Addr::UNSPECIFIED,
-            Some(interface) => address_of(interface)?,
+        let ips = match &config.interface {
+            None => (
+                Ipv4Addr::UNSPECIFIED.into(),
+                Some(Ipv6Addr::UNSPECIFIED.into()),
+            ),
+            Some(interface) => addresses_of(interface)?,
         };
         if config.port == u16::MAX {
             return Err(SchedulerError::NoControlPort { port: config.port });
@@ -67,7 +69,7 @@ impl Scheduler {
         let mut tries = if config.port == 0 { PORT_TRIES } else { 1 };
         loop {
             tries -= 1;
-            match Self::bind_at(&config, ip).await {
+            match Self::bind_at(&config, ips).await {
                 Err(_) if tries > 0 => {}
                 result => return result,
             }
@@ -124,13 +126,17 @@ impl Scheduler {
         let _ = timeout(LAST_WORDS, all_ended.recv()).await;
     }
 
-    async fn bind_at(config: &Config, ip: Ipv4Addr) -> Result<Scheduler, SchedulerError> {
+    async fn bind_at(
+        config: &Config,
+        (ip, second): (IpAddr, Option<IpAddr>),
+    ) -> Result<Scheduler, SchedulerError> {
         let any_port = config.port == 0;
-        let links = Listener::bind_tcp((ip, config.port).into(), Retry::NEVER).await?;
+        let open = |port| Door::open(ip, second, port, config.access.clone());
+        let links = open(config.port).await?;
         let address = address(&links)?;
         let next = address.port().checked_add(1).unwrap_or(0);
-        let control = match Listener::bind_tcp((ip, next).into(), Retry::NEVER).await {
-            Err(_) if any_port => Listener::bind_tcp((ip, 0).into(), Retry::NEVER).await?,
+        let control = match open(next).await {
+            Err(_) if any_port => open(0).await?,
             result => result?,
         };
         let responder = Responder::bind(Identity {
@@ -140,7 +146,8 @@ impl Scheduler {
             reach: config.reach.clone(),
             announce_to: config.announce_to.clone(),
         })
-        .await?;
+        .await?
+        .answering(config.access.clone());
         Ok(Scheduler {
             config: config.clone(),
             control_address: self::address(&control)?,
@@ -157,19 +164,17 @@ pub(crate) fn release() -> &'static str {
     concat!("gelato-", env!("CARGO_PKG_VERSION"))
 }
 
-fn address(listener: &Listener) -> Result<SocketAddr, NetError> {
+fn address(door: &Door) -> Result<SocketAddr, NetError> {
     let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-    Ok(listener.local_addr().unwrap_or(unknown))
+    Ok(door.address().unwrap_or(unknown))
 }
 
-fn address_of(interface: &str) -> Result<Ipv4Addr, SchedulerError> {
-    let unknown = || SchedulerError::Interface {
+/// The first address of IPv4, and that of IPv6 if there is one.
+fn addresses_of(interface: &str) -> Result<(IpAddr, Option<IpAddr>), SchedulerError> {
+    let addresses = interfaces::addresses(interface).unwrap_or_default();
+    let first = |of_v6: bool| addresses.iter().copied().find(|ip| ip.is_ipv6() == of_v6);
+    let v4 = first(false).ok_or_else(|| SchedulerError::Interface {
         interface: interface.to_owned(),
-    };
-    match Reach::Interface(interface.to_owned()).filter() {
-        Ok(Filter::Networks { networks, .. }) => {
-            networks.first().map(|(ip, _)| *ip).ok_or_else(unknown)
-        }
-        _ => Err(unknown()),
-    }
+    })?;
+    Ok((v4, first(true)))
 }

@@ -241,6 +241,10 @@ keys! {
         "File for the log";
     SCHEDULER_VERBOSE = "scheduler"."verbose", Integer(0, 3), Fixed("0"), [],
         "How much to log: 0 errors, 1 warnings, 2 information, 3 everything";
+    SCHEDULER_ALLOW = "scheduler"."allow", List, Fixed("private"), [],
+        "Addresses and networks that may connect; also private (networks that are not on the Internet) and any";
+    SCHEDULER_DENY = "scheduler"."deny", List, Computed("none"), [],
+        "The same for those that may not; the most specific network decides";
 
     BUILD_JOBS = "build"."jobs", Integer(1, 65535), Computed("as many as the cluster has slots"), [],
         "Jobs of gelato build at once";

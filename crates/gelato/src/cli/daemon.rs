@@ -3,7 +3,7 @@
 //! Order matters here: everything that needs root (run folder, log, pid file, base folder) comes before giving it up, and that
 //! comes before any thread. What the daemon then does is in the crate `gelato_daemon`.
 
-mod access;
+pub(super) mod access;
 mod check;
 mod courtesy;
 mod service;

@@ -13,6 +13,7 @@ use gelato_scheduler::config::ControlAccess;
 use gelato_scheduler::{Algorithm, Config, Scheduler};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cli::daemon::access::{rule, rules};
 use crate::cli::detach::{self, Detached};
 
 /// The user a scheduler started by root becomes.
@@ -80,6 +81,12 @@ pub(crate) struct Args {
     /// Keep nothing across restarts
     #[arg(long)]
     forget: bool,
+    /// Networks that may connect [default: private]
+    #[arg(long, value_name = "NETWORK,…", value_delimiter = ',', value_parser = rule)]
+    allow: Option<Vec<String>>,
+    /// Networks that may not
+    #[arg(long, value_name = "NETWORK,…", value_delimiter = ',', value_parser = rule)]
+    deny: Option<Vec<String>>,
     #[command(flatten)]
     detached: Detached,
 }
@@ -159,6 +166,7 @@ fn config_of(args: &Args) -> anyhow::Result<Config> {
         start_time,
         persistent_clients: args.persistent_client_connection,
         control,
+        access: rules(args.allow.as_deref(), args.deny.as_deref())?,
         ..Config::default()
     };
     config.core.algorithm = args.algorithm;

@@ -13,6 +13,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::interfaces::{Filter, Reach};
 use super::wanted::{WantedError, test_ports};
+use crate::access::Rules;
 use crate::error::NetError;
 
 /// How often a scheduler announces itself.
@@ -100,10 +101,18 @@ pub struct Responder {
     socket: UdpSocket,
     identity: Identity,
     filter: Filter,
+    access: Option<Rules>,
     clock: Interval,
 }
 
 impl Responder {
+    /// Answers, and listens to, only these.
+    #[must_use]
+    pub fn answering(mut self, access: Rules) -> Responder {
+        self.access = Some(access);
+        self
+    }
+
     /// Opens the scheduler's UDP port.
     ///
     /// # Errors
@@ -130,6 +139,7 @@ impl Responder {
             socket,
             identity,
             filter,
+            access: None,
             clock,
         })
     }
@@ -165,6 +175,14 @@ impl Responder {
     fn take(&self, bytes: &[u8], from: SocketAddr) -> Option<Heard> {
         if !self.filter.admits(from) {
             tracing::debug!("ignored from {from}: it is not on our interface");
+            return None;
+        }
+        if self
+            .access
+            .as_ref()
+            .is_some_and(|rules| !rules.permits(from.ip()))
+        {
+            tracing::debug!("ignored from {from}: it is in no network that may connect");
             return None;
         }
         match Datagram::decode(bytes) {

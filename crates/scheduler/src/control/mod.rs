@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gelato_net::listener::Listener;
 use gelato_net::options::{self, Side};
 use gelato_net::stream::Socket;
 use gelato_wire::control::{Command, DONE, GOOD_BYE, Lines};
@@ -16,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::ControlAccess;
+use crate::door::Door;
 use crate::hub::{Answer, Input};
 
 /// How long a connection may be idle.
@@ -28,14 +28,10 @@ const INTERNALS: Duration = Duration::from_secs(3);
 const CONNECTIONS: usize = 64;
 
 /// Accepts for ever.
-pub(crate) async fn accept(
-    mut listener: Listener,
-    hub: mpsc::Sender<Input>,
-    access: ControlAccess,
-) {
+pub(crate) async fn accept(mut door: Door, hub: mpsc::Sender<Input>, access: ControlAccess) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Socket::Tcp(stream) = listener.accept().await else {
+        let Socket::Tcp(stream) = door.accept().await else {
             continue;
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
