@@ -199,24 +199,6 @@ keys! {
         "The same while somebody sits at it: all slots, half of them, or none";
     WORKER_YIELD = "worker"."yield", Switch, Fixed("true"), [],
         "Offer fewer slots while other programs use processors or disks, or processors are too hot";
-    DAEMON_ALLOW = "daemon"."allow", List, Fixed("private"), [],
-        "Addresses and networks that may connect; also private (networks that are not on the Internet) and any";
-    DAEMON_DENY = "daemon"."deny", List, Computed("none"), [],
-        "The same for those that may not; the most specific network decides";
-    DAEMON_CONNECTIONS = "daemon"."connections", Integer(1, 65535), Fixed("2000"), [],
-        "Connections over the network at the same time";
-    DAEMON_PEER_CONNECTIONS = "daemon"."peer-connections", Integer(1, 65535), Fixed("256"), [],
-        "The same from one address";
-    DAEMON_PEER_JOBS = "daemon"."peer-jobs", Integer(1, 65535), Computed("three quarters of all that may run and wait"), [],
-        "Jobs of one address that run or wait";
-    DAEMON_PEER_TRANSFERS = "daemon"."peer-transfers", Integer(1, 1024), Fixed("32"), [],
-        "Toolchains one address may send at the same time";
-    DAEMON_WAITING_SOURCE = "daemon"."waiting-source", Integer(1, 1048576), Fixed("256"), [],
-        "Megabytes of source of jobs that wait for a slot";
-    DAEMON_PEER_WAITING_SOURCE = "daemon"."peer-waiting-source", Integer(1, 1048576), Fixed("128"), [],
-        "The same of one address";
-    DAEMON_HANDSHAKE_TIME = "daemon"."handshake-time", Integer(1, 600), Fixed("10"), [],
-        "Seconds until a connection must have said who it is";
 
     SCHEDULER_PORT = "scheduler"."port", Integer(0, 65535), Fixed("8765"), [],
         "TCP and UDP port; the text port is the next one";
