@@ -15,7 +15,7 @@ use rustix::fs::{Access as Mode, access};
 use rustix::process::{Resource, getrlimit};
 
 use super::service::Service;
-use super::{Args, base_folder, listen_addresses, local_socket, wanted_scheduler};
+use super::{Args, base_folder, courtesy, listen_addresses, local_socket, wanted_scheduler};
 use crate::cli::settings::{self, Program};
 
 /// Descriptors besides those of connections over the network: local wrappers, jobs, archives.
@@ -64,9 +64,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
 fn look(args: &Args) -> Findings {
     let mut findings = Findings::default();
     let as_root = identity::is_root();
-    for problem in settings::load().problems(Program::Daemon.sections()) {
+    let settings = settings::load();
+    for problem in settings.problems(Program::Daemon.sections()) {
         findings.add(problem);
     }
+    findings.take(courtesy::terms(&settings, true, false));
     scheduler(args, &mut findings);
     let socket = findings.take(local_socket(args, as_root));
     let runs = socket
