@@ -65,13 +65,13 @@ async fn connect(wanted: &Wanted) -> Result<(Connection, Event), String> {
         .send(&Message::MonLogin)
         .await
         .map_err(|error| error.to_string())?;
-    let netname = match &found.reply {
-        Some(reply) => reply.netname.to_string_lossy().into_owned(),
-        None => wanted.netname.to_string_lossy().into_owned(),
-    };
+    // A scheduler that was named and did not answer a question does not say which network it serves.
+    let netname = found
+        .reply
+        .map(|reply| reply.netname.to_string_lossy().into_owned());
     let connected = Event::Connected {
         scheduler: found.address.to_string(),
-        netname: Some(netname).filter(|netname| !netname.is_empty()),
+        netname: netname.filter(|netname| !netname.is_empty()),
         protocol: connection.version().number(),
     };
     Ok((connection, connected))

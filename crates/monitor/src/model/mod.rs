@@ -151,7 +151,13 @@ impl Cluster {
                     since: now,
                 };
             }
-            Event::Lost { reason } => self.link = Link::Down { reason, since: now },
+            Event::Lost { reason } => {
+                let since = match self.link {
+                    Link::Down { since, .. } => since,
+                    _ => now,
+                };
+                self.link = Link::Down { reason, since };
+            }
             Event::Host { host, facts } => self.host_said(now, host, facts),
             Event::HostGone { host } => self.host_gone(now, host),
             Event::Queued {

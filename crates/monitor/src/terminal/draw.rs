@@ -55,10 +55,12 @@ fn draw_head(frame: &mut Frame, area: Rect, cluster: &Cluster, ui: &Ui, now: u64
             since,
             ..
         } => {
-            let netname = netname.as_deref().unwrap_or("?");
+            let network = netname
+                .as_ref()
+                .map_or_else(String::new, |name| format!("  network {name}"));
             let age = span(now.saturating_sub(*since));
             (
-                format!("Scheduler {scheduler}  network {netname}  heard for {age}"),
+                format!("Scheduler {scheduler}{network}  heard for {age}"),
                 Style::new(),
             )
         }

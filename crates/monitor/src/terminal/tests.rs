@@ -133,9 +133,18 @@ fn every_column_can_be_reached_on_80_columns() {
 
 #[test]
 fn every_title_has_room_for_its_arrow() {
-    let pages = [&hosts::COLUMNS[..], &jobs::COLUMNS, &builds::COLUMNS, &slowest::COLUMNS];
+    let pages = [
+        &hosts::COLUMNS[..],
+        &jobs::COLUMNS,
+        &builds::COLUMNS,
+        &slowest::COLUMNS,
+    ];
     for column in pages.into_iter().flatten() {
-        assert!(column.title.len() < usize::from(column.width), "{}", column.title);
+        assert!(
+            column.title.len() < usize::from(column.width),
+            "{}",
+            column.title
+        );
     }
 }
 
@@ -200,7 +209,10 @@ fn a_held_picture_stands_still_and_says_so() {
 fn a_lost_scheduler_leaves_the_last_picture_and_its_age() {
     let (mut cluster, now) = demo(100);
     let reason = "127.0.0.1:8765 closed the connection".to_owned();
-    cluster.apply(now, Event::Lost { reason });
+    let first = "it closed the connection".to_owned();
+    for (at, reason) in [(now, first), (now + 2_000, reason)] {
+        cluster.apply(at, Event::Lost { reason });
+    }
     let mut screen = Screen::new(80, 24, (cluster, now + 7_000));
     let text = screen.text();
     assert!(
