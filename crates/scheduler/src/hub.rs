@@ -9,13 +9,15 @@ use std::pin::pin;
 use std::time::Duration;
 
 use gelato_scheduler_core::{
-    Action, Audience, Config, ConnectionId, Core, Dropped, Event, NodeId, Past, Time,
+    Action, Audience, Config, ConnectionId, Core, Dropped, Event, MonitorEvent, NodeId, NodeStats,
+    Past, Time,
 };
 use gelato_wire::control::Command;
 use gelato_wire::{ByteString, Message, ProtocolVersion, msg};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
+use crate::about::About;
 use crate::control::answers;
 use crate::notes;
 use crate::outbox::{Batch, Outbox};
@@ -99,6 +101,10 @@ struct Link {
     asked: u32,
     /// Who waits for the answer.
     askers: Vec<oneshot::Sender<ByteString>>,
+    /// What it told about itself.
+    about: Option<About>,
+    /// What monitors were told of it last.
+    shown: Option<Box<NodeStats>>,
 }
 
 /// How often what was learned is saved, if there is anything new.
@@ -268,6 +274,7 @@ impl Hub {
                     let _ = asker.send(text.clone());
                 }
             }
+            Said::Note(text) => self.note(node, &text),
             Said::Leaves => {
                 self.unlink(node);
                 self.happen(Event::Left { node });
@@ -324,16 +331,16 @@ impl Hub {
                     self.unlink(node);
                     report(&reason);
                 }
-                Action::Monitor { to, event } => match to {
-                    Audience::All if self.monitors.is_empty() => {}
-                    Audience::All => {
-                        for_all.push(translate::for_monitors(&event, self.algorithm));
+                Action::Monitor { to, event } => {
+                    self.remember_shown(&event);
+                    match to {
+                        Audience::All if self.monitors.is_empty() => {}
+                        Audience::All => for_all.push(self.for_monitors(&event)),
+                        Audience::One(monitor) => {
+                            for_newcomer.push((monitor, self.for_monitors(&event)));
+                        }
                     }
-                    Audience::One(monitor) => {
-                        let message = translate::for_monitors(&event, self.algorithm);
-                        for_newcomer.push((monitor, message));
-                    }
-                },
+                }
                 Action::Note(note) => notes::log(&note, self.algorithm),
             }
         }
@@ -352,9 +359,51 @@ impl Hub {
                     outbox: arrival.outbox,
                     asked: 0,
                     askers: Vec::new(),
+                    about: None,
+                    shown: None,
                 },
             );
         }
+    }
+
+    /// A daemon tells about itself: monitors hear of it at once.
+    fn note(&mut self, node: NodeId, text: &ByteString) {
+        let Some(link) = self.nodes.get_mut(&node) else {
+            return;
+        };
+        let about = About::parse(text);
+        if about.is_none() {
+            tracing::debug!("node {node} sent a note that makes no sense");
+        }
+        if link.about == about {
+            return;
+        }
+        link.about = about;
+        if let Some(stats) = link.shown.clone()
+            && !self.monitors.is_empty()
+        {
+            let message = self.for_monitors(&MonitorEvent::Stats(stats));
+            self.tell_monitors(vec![message]);
+        }
+    }
+
+    fn remember_shown(&mut self, event: &MonitorEvent) {
+        if let MonitorEvent::Stats(stats) = event
+            && let Some(link) = self.nodes.get_mut(&stats.node)
+        {
+            link.shown = Some(stats.clone());
+        }
+    }
+
+    fn for_monitors(&self, event: &MonitorEvent) -> Message {
+        let about = match event {
+            MonitorEvent::Stats(stats) => {
+                let link = self.nodes.get(&stats.node);
+                link.and_then(|link| link.about.as_ref())
+            }
+            _ => None,
+        };
+        translate::for_monitors(event, self.algorithm, about)
     }
 
     /// Forgets a daemon's connection. Its writer sends what is left and closes it.
@@ -425,7 +474,15 @@ impl Hub {
                 waiting = self.ask_internals(&hosts);
                 Vec::new()
             }
-            reading => answers::reading(&self.core, &reading, self.now(), self.started.elapsed()),
+            reading => {
+                let about = |node| {
+                    let link = self.nodes.get(&node);
+                    link.and_then(|link| link.about.as_ref())
+                        .map_or_else(String::new, About::suffix)
+                };
+                let uptime = self.started.elapsed();
+                answers::reading(&self.core, &reading, self.now(), uptime, about)
+            }
         };
         Answer { text, waiting }
     }

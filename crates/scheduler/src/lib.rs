@@ -14,6 +14,7 @@
 //!
 //! No peer can delay another: readers wait for the hub, the hub waits for nobody.
 
+mod about;
 pub mod config;
 mod control;
 mod door;

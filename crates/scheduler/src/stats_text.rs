@@ -1,17 +1,20 @@
 //! The text in which monitors are told about a daemon: lines `Key:value`, in Icecream's order.
 //!
-//! Monitors want every key up to `Load` in each text. Two are ours, and monitors that do not know them pass them by:
-//! `Accepting` appears once a daemon could not be connected to, and `Scheduler` says how workers are chosen.
+//! Monitors want every key up to `Load` in each text. Some are ours, and monitors that do not know them pass them by:
+//! `Accepting` appears once a daemon could not be connected to, `Scheduler` says how workers are chosen, and `Software`,
+//! `Sandbox` and `Remark` are what Gelato's daemons tell about themselves.
 
 use gelato_scheduler_core::{Algorithm, NodeStats};
 use gelato_wire::ByteString;
 use gelato_wire::types::features;
 
+use crate::about::About;
+
 /// What is said of a daemon that left.
 pub(crate) const OFFLINE: &str = "State:Offline\n";
 
 /// The lines about one daemon.
-pub(crate) fn render(stats: &NodeStats, algorithm: Algorithm) -> ByteString {
+pub(crate) fn render(stats: &NodeStats, algorithm: Algorithm, about: Option<&About>) -> ByteString {
     let mut text = Vec::with_capacity(256);
     let mut line = |key: &str, value: &[u8]| {
         text.extend_from_slice(key.as_bytes());
@@ -42,6 +45,17 @@ pub(crate) fn render(stats: &NodeStats, algorithm: Algorithm) -> ByteString {
         "Scheduler",
         algorithm.name().to_ascii_lowercase().as_bytes(),
     );
+    if let Some(about) = about {
+        for (key, value) in [
+            ("Software", &about.software),
+            ("Sandbox", &about.sandbox),
+            ("Remark", &about.remark),
+        ] {
+            if !value.is_empty() {
+                line(key, value.as_bytes());
+            }
+        }
+    }
     ByteString::from_bytes(text)
 }
 
@@ -74,10 +88,15 @@ mod tests {
     #[test]
     fn keys_and_order_are_what_monitors_expect() {
         assert_eq!(
-            render(&stats(), Algorithm::Finish),
+            render(&stats(), Algorithm::Finish, None),
             "Name:alpha\nIP:10.77.0.2\nMaxJobs:4\nNoRemote:false\nPlatform:x86_64\nVersion:44\n\
              Features:env_xz env_zstd\nSpeed:238.628006\nLoad:1000\nScheduler:finish\n"
         );
+        let about = About {
+            software: "0.1.0".to_owned(),
+            sandbox: String::new(),
+            remark: "paused".to_owned(),
+        };
         let full = NodeStats {
             slots: -2,
             no_remote: true,
@@ -91,10 +110,10 @@ mod tests {
             ..stats()
         };
         assert_eq!(
-            render(&full, Algorithm::LeastBusy),
+            render(&full, Algorithm::LeastBusy, Some(&about)),
             "Name:alpha\nIP:10.77.0.2\nMaxJobs:-2\nNoRemote:true\nPlatform:x86_64\nVersion:44\n\
              Features:--\nSpeed:0.000000\nLoad:1000\nLoadAvg1:1\nLoadAvg5:2\nLoadAvg10:3\nFreeMem:4\n\
-             Accepting:false\nScheduler:least_busy\n"
+             Accepting:false\nScheduler:least_busy\nSoftware:0.1.0\nRemark:paused\n"
         );
     }
 }

@@ -7,11 +7,15 @@ use gelato_scheduler_core::{
 use gelato_wire::types::{exit_codes, job_done_flags};
 use gelato_wire::{ByteString, Environment, Message, ProtocolVersion, msg};
 
+use crate::about::About;
 use crate::stats_text;
 
 /// Seconds between a daemon's readings, and seconds of silence before a PING, as daemons are told.
 const PONG: u32 = 3;
 const PING: u32 = 36;
+
+/// What we understand beyond Icecream's protocol: 1 is `NODE_NOTE`.
+const EXTENSION: u32 = 1;
 
 /// The version from which `JOB_DONE` says by a flag that it names a client.
 const CLIENT_FLAG_SINCE: u32 = 39;
@@ -26,6 +30,8 @@ pub(crate) enum Said {
     Leaves,
     /// A message that has no place here.
     Unexpected,
+    /// What people should know of it.
+    Note(ByteString),
 }
 
 /// Understands a message of the daemon `node`.
@@ -110,6 +116,7 @@ pub(crate) fn said(node: NodeId, version: ProtocolVersion, message: Message) -> 
         },
         Message::StatusText(status) => return Said::Internals(status.text),
         Message::End => return Said::Leaves,
+        Message::NodeNote(note) => return Said::Note(note.text),
         _ => return Said::Unexpected,
     }))
 }
@@ -140,12 +147,12 @@ pub(crate) fn login(
     }
 }
 
-/// The intervals daemons keep.
+/// The intervals daemons keep, and that we are Gelato's.
 pub(crate) fn configuration() -> Message {
     Message::CsConf(msg::CsConf {
         max_scheduler_pong: PONG,
         max_scheduler_ping: PING,
-        bench_source: ByteString::default(),
+        bench_source: format!("{}{EXTENSION}", msg::GELATO_SCHEDULER).into(),
     })
 }
 
@@ -163,11 +170,16 @@ pub(crate) fn use_cs(answer: &core::Answer) -> Message {
 }
 
 /// What monitors are told.
-pub(crate) fn for_monitors(event: &MonitorEvent, algorithm: Algorithm) -> Message {
+/// `about` is what the daemon in question told about itself.
+pub(crate) fn for_monitors(
+    event: &MonitorEvent,
+    algorithm: Algorithm,
+    about: Option<&About>,
+) -> Message {
     match event {
         MonitorEvent::Stats(stats) => Message::MonStats(msg::MonStats {
             host_id: stats.node.0,
-            statmsg: stats_text::render(stats, algorithm),
+            statmsg: stats_text::render(stats, algorithm, about),
         }),
         MonitorEvent::Offline(node) => Message::MonStats(msg::MonStats {
             host_id: node.0,

@@ -223,6 +223,8 @@ pub struct HostLine {
     pub load: u32,
     /// For how many seconds it has been receiving a toolchain, if it is.
     pub installing_since: Option<u64>,
+    /// What Gelato's scheduler adds at the end, with a blank in front; nothing in Icecream's.
+    pub more: String,
 }
 
 impl HostLine {
@@ -240,6 +242,7 @@ impl HostLine {
         if let Some(seconds) = self.installing_since {
             out.extend_from_slice(format!(" busy installing since {seconds} s").as_bytes());
         }
+        out.extend_from_slice(self.more.as_bytes());
         out.push(b'\n');
     }
 }
@@ -435,6 +438,7 @@ mod tests {
             max_jobs: 8,
             load: 0,
             installing_since: Some(1),
+            more: String::new(),
         };
         assert_eq!(
             text(|out| host.write(out)),

@@ -25,13 +25,20 @@ pub(crate) fn greeting(core: &Core, uptime: Duration) -> Vec<u8> {
     text
 }
 
-/// The answer to a command that changes nothing.
-pub(crate) fn reading(core: &Core, command: &Command, now: Time, uptime: Duration) -> Vec<u8> {
+/// The answer to a command that changes nothing. `about` is what a daemon told about itself, for the end of its line.
+pub(crate) fn reading(
+    core: &Core,
+    command: &Command,
+    now: Time,
+    uptime: Duration,
+    about: impl Fn(NodeId) -> String,
+) -> Vec<u8> {
     let mut text = Vec::new();
     match command {
         Command::ListCs => {
             for node in core.nodes() {
-                host_line(node, now).write(&mut text);
+                let more = about(node.id());
+                host_line(node, now, more).write(&mut text);
                 for job in node.jobs().filter_map(|job| core.job(job)) {
                     job_line(core, job).write_below_host(&mut text);
                 }
@@ -104,7 +111,7 @@ pub(crate) fn not_for_others() -> Vec<u8> {
     b"403 Only from the scheduler's own machine: it was started with --control-local.\n".to_vec()
 }
 
-fn host_line(node: &Node, now: Time) -> HostLine {
+fn host_line(node: &Node, now: Time, more: String) -> HostLine {
     HostLine {
         name: bytes(node.name()),
         address: node.address().to_string(),
@@ -117,6 +124,7 @@ fn host_line(node: &Node, now: Time) -> HostLine {
         installing_since: node
             .installing_since()
             .map(|since| now.seconds_since(since)),
+        more,
     }
 }
 

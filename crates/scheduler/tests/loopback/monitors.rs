@@ -1,5 +1,6 @@
 //! The feed for monitors.
 
+use gelato_wire::msg::NodeNote;
 use gelato_wire::{Message, ProtocolVersion};
 
 use crate::peers::{Cluster, Peer};
@@ -155,4 +156,34 @@ async fn the_end_is_told() {
     assert_eq!((offline, ended), (2, 1));
     worker.peer.closed().await;
     asker.peer.closed().await;
+}
+
+#[tokio::test]
+async fn what_a_daemon_tells_about_itself_reaches_monitors_and_listcs() {
+    let cluster = Cluster::start().await;
+    let mut monitor = cluster.monitor().await;
+    cluster.control("listcs\n").await;
+    let mut worker = cluster.daemon("w", 2).await;
+    stats_of(&mut monitor).await;
+    stats_of(&mut monitor).await;
+    let note = |text: &str| Message::NodeNote(NodeNote { text: text.into() });
+    worker
+        .peer
+        .send(&note(
+            "{\"version\":\"0.1.0\",\"sandbox\":\"landlock\",\"remarks\":[\"paused\\nLoad:0\"]}",
+        ))
+        .await;
+    let told = stats_of(&mut monitor).await;
+    assert!(
+        told.ends_with("Software:0.1.0\nSandbox:landlock\nRemark:paused Load:0\n"),
+        "{told}"
+    );
+    let listed = cluster.control("listcs\n").await;
+    assert!(
+        listed.contains(" load=0 sandbox=landlock (paused Load:0)\n"),
+        "{listed}"
+    );
+    worker.peer.send(&note("no JSON")).await;
+    let told = stats_of(&mut monitor).await;
+    assert!(!told.contains("Sandbox"), "{told}");
 }
