@@ -199,6 +199,16 @@ keys! {
         "The same while somebody sits at it: all slots, half of them, or none";
     WORKER_YIELD = "worker"."yield", Switch, Fixed("true"), [],
         "Offer fewer slots while other programs use processors or disks, or processors are too hot";
+    WORKER_JOB_TIME = "worker"."job-time", Integer(1, 604800), Fixed("1800"), [],
+        "Seconds one job of another machine may take";
+    WORKER_JOB_SILENCE = "worker"."job-silence", Integer(1, 604800), Fixed("300"), [],
+        "Seconds it may neither read nor print nor compute";
+    WORKER_JOB_DISK = "worker"."job-disk", Integer(1, 1048576), Fixed("8192"), [],
+        "Megabytes it may write";
+    WORKER_JOB_OUTPUT = "worker"."job-output", Integer(1, 1048576), Fixed("64"), [],
+        "Megabytes it may print";
+    WORKER_JOB_MEMORY = "worker"."job-memory", Integer(64, i64::MAX), Computed("what the machine has, at least 4096"), [],
+        "Megabytes of memory it may use";
 
     SCHEDULER_PORT = "scheduler"."port", Integer(0, 65535), Fixed("8765"), [],
         "TCP and UDP port; the text port is the next one";

@@ -6,6 +6,7 @@
 pub(super) mod access;
 mod check;
 mod courtesy;
+mod limits;
 mod service;
 
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use gelato_daemon::{Config, Daemon, Inherited, JobLimits, Reconnect, Remote, Summary};
+use gelato_daemon::{Config, Daemon, Inherited, Reconnect, Remote, Summary};
 use gelato_net::discovery::{Wanted, interfaces};
 use gelato_net::listener::Retry;
 use gelato_sandbox::{Jailer, Level, identity};
@@ -386,7 +387,7 @@ fn remote(args: &Args) -> anyhow::Result<Option<Remote>> {
         identity: None,
         nice: args.nice,
         features: features(args),
-        limits: JobLimits::default(),
+        limits: limits::limits(&super::settings::load()),
     }))
 }
 
