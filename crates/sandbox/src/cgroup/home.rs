@@ -43,8 +43,8 @@ struct Inner {
     branches: Vec<Branch>,
     /// Whether the folders themselves are ours to remove.
     made: bool,
-    /// Tells those that clean up that we live.
-    _lock: Option<File>,
+    /// Tell those that clean up that we live: one for each folder.
+    _locks: Vec<File>,
     next: AtomicU64,
 }
 
@@ -111,7 +111,7 @@ fn v2(hierarchy: &Hierarchy, owner: Option<Identity>) -> io::Result<Home> {
         enable(&hierarchy.own);
         let (path, lock) = new_home(&folder, owner)?;
         enable(&folder);
-        let home = settle(&path, Some(lock), owner);
+        let home = settle(&path, vec![lock], owner);
         if home.is_err() {
             let _ = fs::remove_dir(&path);
         }
@@ -124,11 +124,11 @@ fn v2(hierarchy: &Hierarchy, owner: Option<Identity>) -> io::Result<Home> {
             let _ = fs::remove_dir(entry.path());
         }
     }
-    settle(&hierarchy.own, None, owner)
+    settle(&hierarchy.own, Vec::new(), owner)
 }
 
 /// Moves this process to a leaf of `home` and lets the other children of `home` be limited.
-fn settle(home: &Path, lock: Option<File>, owner: Option<Identity>) -> io::Result<Home> {
+fn settle(home: &Path, locks: Vec<File>, owner: Option<Identity>) -> io::Result<Home> {
     let leaf = home.join(DAEMON);
     make_folder(&leaf)?;
     let procs = "cgroup.procs";
@@ -162,22 +162,22 @@ fn settle(home: &Path, lock: Option<File>, owner: Option<Identity>) -> io::Resul
             path: home.to_owned(),
             controllers,
         }],
-        lock,
+        locks,
     ))
 }
 
 /// Version 1: a folder in the hierarchy of each controller.
 fn v1(hierarchies: &[Hierarchy], owner: Option<Identity>) -> io::Result<Home> {
     let mut branches: Vec<Branch> = Vec::new();
-    let mut lock = None;
+    let mut locks = Vec::new();
     let mut usable: Vec<&Hierarchy> = hierarchies.iter().collect();
-    // The one that is needed comes first, and is the one that is locked.
+    // The one that cannot be done without comes first.
     usable.sort_by_key(|hierarchy| !hierarchy.controllers.contains(&Controller::Memory));
     for hierarchy in usable {
         let folder = hierarchy.own.join(FOLDER);
         let made = match (&branches[..], new_home(&folder, owner)) {
             (_, Ok((path, file))) => {
-                lock.get_or_insert(file);
+                locks.push(file);
                 path
             }
             ([], Err(error)) => return Err(error),
@@ -191,7 +191,7 @@ fn v1(hierarchies: &[Hierarchy], owner: Option<Identity>) -> io::Result<Home> {
             controllers: hierarchy.controllers.clone(),
         });
     }
-    Ok(Home::new(Kind::V1, branches, lock))
+    Ok(Home::new(Kind::V1, branches, locks))
 }
 
 /// Makes a home in `folder`, which is made if necessary, and removes homes there whose daemon is gone. The file is a lock to be held.
@@ -279,12 +279,12 @@ fn controllers_of(folder: &Path) -> Vec<Controller> {
 }
 
 impl Home {
-    fn new(kind: Kind, branches: Vec<Branch>, lock: Option<File>) -> Home {
+    fn new(kind: Kind, branches: Vec<Branch>, locks: Vec<File>) -> Home {
         Home(Arc::new(Inner {
             kind,
             branches,
-            made: lock.is_some(),
-            _lock: lock,
+            made: !locks.is_empty(),
+            _locks: locks,
             next: AtomicU64::new(0),
         }))
     }
@@ -397,8 +397,10 @@ mod tests {
         let folder = |place: &Path| fs::read_dir(place.join("gelato")).unwrap().count();
         assert!(places.iter().all(|place| folder(place) == 1));
         // A second daemon of the same machine leaves it alone.
-        remove_abandoned(&places[0].join("gelato"));
-        assert_eq!(folder(&places[0]), 1);
+        for place in &places {
+            remove_abandoned(&place.join("gelato"));
+            assert_eq!(folder(place), 1);
+        }
         drop(home);
         assert!(places.iter().all(|place| folder(place) == 0));
     }
