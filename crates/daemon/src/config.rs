@@ -39,6 +39,8 @@ pub struct Config {
     pub cache_limit: Option<u64>,
     /// How jobs of others are run; none if they are refused.
     pub remote: Option<Remote>,
+    /// Why jobs of others are refused or not kept apart better, in sentences with what to do about it.
+    pub obstacles: Vec<String>,
     /// How long running jobs may go on after the daemon was asked to stop.
     pub grace: Duration,
     /// What is considered before jobs of others are taken.

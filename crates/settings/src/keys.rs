@@ -156,8 +156,10 @@ keys! {
         "Niceness of jobs of other machines";
     DAEMON_SOCKET = "daemon"."socket", Path, Computed("the usual place"), [],
         "The local socket, and the only one";
-    DAEMON_SANDBOX = "daemon"."sandbox", Word(&["auto", "userns", "chroot"]), Fixed("auto"), [],
-        "How jobs of other machines are kept apart";
+    DAEMON_SANDBOX = "daemon"."sandbox", Word(&["auto", "namespaces", "landlock", "chroot", "none", "userns"]), Fixed("auto"), [],
+        "How jobs of other machines are kept apart; userns is an old name of namespaces";
+    DAEMON_WEAKEST_SANDBOX = "daemon"."weakest-sandbox", Word(&["namespaces", "landlock", "chroot"]), Fixed("chroot"), [],
+        "The weakest way to keep them apart that may be chosen automatically";
     DAEMON_USER_UID = "daemon"."user-uid", Text, Fixed("icecc"), [],
         "User to become when started as root";
     DAEMON_LOG_FILE = "daemon"."log-file", Path, Computed("standard error"), [],

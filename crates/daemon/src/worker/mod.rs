@@ -4,6 +4,7 @@
 //! - [`job`]: one job from its first message to the end of its result
 //! - [`command`], [`verdict`]: what to run, and whose fault a failure is (pure)
 //! - [`process`]: the compiler's process and its streams
+//! - [`displaced`]: what to run where the toolchain is not the root
 //! - [`scratch`]: the folder of one job
 //! - [`verify`]: whether a toolchain runs here
 //! - [`watchdog`], [`pulse`]: the end of jobs that go too far
@@ -12,6 +13,7 @@
 //! [`Worker`] holds what they share. Everything that blocks runs on the runtime's blocking threads.
 
 pub(crate) mod command;
+pub(crate) mod displaced;
 pub(crate) mod job;
 pub(crate) mod process;
 mod pulse;
@@ -37,6 +39,7 @@ use tracing::{info, warn};
 use crate::config::JobLimits;
 use crate::core::vocabulary::{InstalledToolchain, Toolchain};
 use crate::readings::jobs::Live;
+use displaced::{Displaced, displace};
 use scratch::Scratch;
 use verify::{Doubt, Verified};
 
@@ -94,6 +97,9 @@ pub(crate) enum WorkerError {
     /// The submitter's folders cannot be mirrored.
     #[error(transparent)]
     Paths(#[from] command::UnusablePaths),
+    /// Only a level of the sandbox that changes the root can carry it out.
+    #[error("this worker's sandbox does not change the root: {0}")]
+    NotAtThisLevel(String),
     /// The sandbox refused.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -208,29 +214,44 @@ impl Worker {
     }
 
     /// Starts a program in a toolchain. Blocks for the few milliseconds a sandbox takes.
-    fn spawn(&self, root: &Path, scratch: &Scratch, task: Task) -> Result<Running, SandboxError> {
+    fn spawn(&self, root: &Path, scratch: &Scratch, task: Task) -> Result<Running, WorkerError> {
         let variable = |name: &str, value: OsString| (OsString::from(name), value);
-        self.terms.jailer.spawn(&JobSpec {
+        let Displaced {
+            task,
+            path,
+            variables,
+        } = if self.terms.level.changes_root() {
+            Displaced {
+                task,
+                path: "/usr/bin".into(),
+                variables: Vec::new(),
+            }
+        } else {
+            displace(root, task)?
+        };
+        let mut env = vec![
+            variable("PATH", path.into()),
+            variable("LC_ALL", "C".into()),
+            variable("TMPDIR", scratch.inside().into()),
+        ];
+        env.extend(variables);
+        Ok(self.terms.jailer.spawn(&JobSpec {
             level: self.terms.level,
             root: root.to_owned(),
             tmp: scratch.host().to_owned(),
             program: task.program,
             args: task.args,
-            env: vec![
-                variable("PATH", "/usr/bin".into()),
-                variable("LC_ALL", "C".into()),
-                variable("TMPDIR", scratch.inside().into()),
-            ],
+            env,
             cwd: task.cwd,
             nice: self.terms.nice,
             limits: Limits {
                 memory_bytes: self.terms.memory,
-                job_memory_bytes: None,
+                job_memory_bytes: self.terms.memory,
                 processes: Some(MOST_PROCESSES),
                 file_size: Some(LARGEST_FILE),
                 cpu_seconds: None,
             },
             identity: self.terms.identity,
-        })
+        })?)
     }
 }

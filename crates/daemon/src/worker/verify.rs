@@ -186,13 +186,22 @@ impl Worker {
         let acquired = spawn_blocking(move || {
             worker.acquire(&key).map(|in_use| {
                 let checks = programs_to_check(in_use.root());
-                (in_use, checks)
+                let link = (!worker.terms.level.changes_root())
+                    .then(|| gelato_sandbox::link_out_of(in_use.root()));
+                (in_use, checks, link.transpose())
             })
         });
-        let (in_use, checks) = acquired
+        let (in_use, checks, link) = acquired
             .await
             .map_err(|error| Doubt::Unknown(error.to_string()))?
             .map_err(|error| Doubt::Bad(error.to_string()))?;
+        // Where the toolchain is not the root, the compiler would follow it to the host's files.
+        if let Some(link) = link.map_err(|error| Doubt::Bad(error.to_string()))?.flatten() {
+            return Err(Doubt::Bad(format!(
+                "this worker's sandbox does not change the root, and the link {} leads out of the toolchain",
+                link.display()
+            )));
+        }
         let in_use = Arc::new(in_use);
         for check in checks {
             let program = check.program;

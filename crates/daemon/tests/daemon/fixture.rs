@@ -105,6 +105,7 @@ fn config(folder: &TempDir, scheduler: SocketAddr, slots: u32) -> Config {
         }),
         grace: Duration::ZERO,
         courtesy: CourtesyTerms::default(),
+        obstacles: Vec::new(),
         compression: DEFAULT_LEVEL,
         access: Access::default(),
         limits: Limits::default(),

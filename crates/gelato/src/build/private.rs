@@ -137,6 +137,7 @@ fn daemon_config(scheduler: SocketAddr, socket: &Path, base: PathBuf) -> gelato_
         remote: None,
         grace: Duration::ZERO,
         courtesy: gelato_daemon::CourtesyTerms::default(),
+        obstacles: Vec::new(),
         compression: level.unwrap_or(gelato_wire::chunk::DEFAULT_LEVEL),
         access: gelato_daemon::Access::default(),
         limits: Limits::from_environment(),

@@ -3,10 +3,11 @@
 //! Order matters here: everything that needs root (run folder, log, pid file, base folder) comes before giving it up, and that
 //! comes before any thread. What the daemon then does is in the crate `gelato_daemon`.
 
-pub(super) mod access;
-mod check;
 mod courtesy;
 mod limits;
+pub(super) mod access;
+mod check;
+mod sandbox;
 mod service;
 
 use std::ffi::OsString;
@@ -16,11 +17,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use clap::ValueEnum;
 use gelato_daemon::{Config, Daemon, Inherited, Reconnect, Remote, Summary};
 use gelato_net::discovery::{Wanted, interfaces};
 use gelato_net::listener::Retry;
-use gelato_sandbox::{Jailer, Level, identity};
+use gelato_sandbox::identity;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -28,6 +28,7 @@ use crate::cli::detach::{self, Detached};
 use crate::systemd::activation::Sockets;
 use crate::systemd::notify::Notifier;
 use access::AccessArgs;
+use sandbox::{Found, Sandbox, Weakest};
 use service::Service;
 
 /// Options of the daemon; all but the last three are Icecream's.
@@ -85,6 +86,9 @@ pub(crate) struct Args {
     /// How jobs of other machines are kept apart
     #[arg(long, value_enum, default_value_t = Sandbox::Auto)]
     sandbox: Sandbox,
+    /// The weakest way to keep them apart that may be chosen automatically
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = Weakest::Chroot)]
+    weakest_sandbox: Weakest,
     #[command(flatten)]
     access: AccessArgs,
     /// Say what would keep a daemon with these options and files from serving, and start none
@@ -92,27 +96,6 @@ pub(crate) struct Args {
     pub(super) check: bool,
     #[command(flatten)]
     detached: Detached,
-}
-
-/// What `--sandbox` offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Sandbox {
-    /// The strongest that works here
-    Auto,
-    /// Namespaces of their own; needs no root
-    Userns,
-    /// A root folder of their own; needs root at the start
-    Chroot,
-}
-
-impl Sandbox {
-    fn level(self) -> Option<Level> {
-        match self {
-            Sandbox::Auto => None,
-            Sandbox::Userns => Some(Level::UserNamespace),
-            Sandbox::Chroot => Some(Level::Chroot),
-        }
-    }
 }
 
 /// Where the daemon listens for local programs without root.
@@ -156,6 +139,12 @@ fn start(args: &Args, sockets: Sockets) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     super::raise_descriptor_limit();
     let scheduler = wanted_scheduler(args)?;
+    let tests = std::env::var_os("ICECC_TESTS").is_some();
+    let courtesy = courtesy::terms(
+        &super::settings::load(),
+        args.max_processes.is_some_and(|slots| slots >= 0),
+        tests,
+    )?;
     let listen = listen_addresses(args)?;
     let as_root = identity::is_root();
     let base = base_folder(args, as_root)?;
@@ -177,18 +166,15 @@ fn start(args: &Args, sockets: Sockets) -> anyhow::Result<()> {
         "ICECREAM daemon {} starting up (nice level {nice})",
         env!("CARGO_PKG_VERSION")
     );
+    let owner = service.as_ref().map(Service::identity);
+    let groups = (!args.no_remote).then(|| sandbox::groups(owner));
     let pid_file = match &service {
         Some(service) => service.become_it(&base, args.log_file.as_deref())?,
         None => None,
     };
-    let remote = if args.no_remote { None } else { remote(args)? };
+    let found = groups.map(|groups| sandbox::find(args.sandbox, args.weakest_sandbox, groups));
+    let (remote, obstacles) = found.map_or_else(Default::default, |found| remote(args, found));
     let (socket, socket_mode) = local_socket(args, as_root)?;
-    let tests = std::env::var_os("ICECC_TESTS").is_some();
-    let courtesy = courtesy::terms(
-        &super::settings::load(),
-        args.max_processes.is_some_and(|slots| slots >= 0),
-        tests,
-    )?;
     let config = Config {
         node_name: args.name.clone(),
         platform: gelato_toolchain::names::platform(),
@@ -208,6 +194,7 @@ fn start(args: &Args, sockets: Sockets) -> anyhow::Result<()> {
             .cache_limit
             .map(|megabytes| megabytes.saturating_mul(1 << 20)),
         remote,
+        obstacles,
         grace: GRACE,
         courtesy,
         compression: compression_level(),
@@ -360,35 +347,18 @@ fn reopen_log() {
     }
 }
 
-/// The level jobs of others run at; `None`, with the reasons in the log, if that is not possible here.
-fn remote(args: &Args) -> anyhow::Result<Option<Remote>> {
-    let jailer = Jailer::current_exe();
-    let probe = jailer.probe(args.sandbox.level());
-    let Some(level) = probe.level else {
-        if let Some(wanted) = args.sandbox.level() {
-            bail!(
-                "the {wanted} sandbox does not work here: {}",
-                probe.obstacles.join("; ")
-            );
-        }
-        warn!("Cannot use chroot, no remote jobs accepted.");
-        for obstacle in &probe.obstacles {
-            warn!("{obstacle}");
-        }
-        return Ok(None);
-    };
-    for obstacle in &probe.obstacles {
-        info!("{obstacle}");
-    }
-    info!("jobs of other machines run in a {level} sandbox");
-    Ok(Some(Remote {
+/// How jobs of others are run, if they can be, and why it is not done better.
+fn remote(args: &Args, found: Found) -> (Option<Remote>, Vec<String>) {
+    let jailer = found.jailer;
+    let remote = found.level.map(|level| Remote {
         level,
         jailer,
         identity: None,
         nice: args.nice,
         features: features(args),
         limits: limits::limits(&super::settings::load()),
-    }))
+    });
+    (remote, found.obstacles)
 }
 
 fn listen_addresses(args: &Args) -> anyhow::Result<Vec<SocketAddr>> {

@@ -116,7 +116,7 @@ fn look(args: &Args) -> Findings {
         }
     }
     if !args.no_remote {
-        let probe = Jailer::current_exe().probe(args.sandbox.level());
+        let probe = super::sandbox::probe(&Jailer::current_exe(), args.sandbox, args.weakest_sandbox);
         if probe.level.is_none() {
             findings.add(format!(
                 "no jobs of other machines can be caged here, so none are taken: {}; or say so with --no-remote",

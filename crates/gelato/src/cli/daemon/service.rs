@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use gelato_sandbox::Identity;
 use gelato_sandbox::identity::{self, User};
 use tracing::warn;
 
@@ -67,6 +68,11 @@ impl Service {
             user,
             fallback: false,
         })
+    }
+
+    /// As whom it will run.
+    pub(super) fn identity(&self) -> Identity {
+        self.user.identity()
     }
 
     /// The log of a background service, in a folder of its own.
