@@ -9,6 +9,9 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 sbindir = $(DESTDIR)$(PREFIX)/sbin
 libexecdir = $(DESTDIR)$(PREFIX)/libexec/icecc
 mandir = $(DESTDIR)$(PREFIX)/share/man
+# systemd looks below /usr and /usr/local.
+systemddir = $(DESTDIR)$(PREFIX)/lib/systemd
+sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 docdir = $(DESTDIR)$(PREFIX)/share/doc/gelato
 
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -16,6 +19,9 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 # installed, else against glibc. See "Start-up" in ARCHITECTURE.md.
 MUSL := $(subst -gnu,-musl,$(HOST))
 WRAPPER_TARGET := $(if $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(MUSL)/lib),$(MUSL),$(HOST))
+
+UNITS = iceccd.service iceccd.socket icecc-scheduler.service
+USER_UNITS = iceccd.service iceccd.socket
 
 MASQUERADE = gcc g++ cc c++ clang clang++
 
@@ -71,11 +77,18 @@ install: dist
 	install -m 644 man/*.1 $(mandir)/man1/
 	install -m 644 man/*.5 $(mandir)/man5/
 	install -m 644 man/*.8 $(mandir)/man8/
+	install -d $(systemddir)/system $(systemddir)/user $(sysusersdir)
+	for unit in $(UNITS); do sed 's|@sbindir@|$(PREFIX)/sbin|' packaging/systemd/$$unit > $(systemddir)/system/$$unit; done
+	for unit in $(USER_UNITS); do sed 's|@sbindir@|$(PREFIX)/sbin|' packaging/systemd/user/$$unit > $(systemddir)/user/$$unit; done
+	install -m 644 packaging/systemd/gelato.sysusers $(sysusersdir)/gelato.conf
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/*.md $(docdir)/
 
 uninstall:
 	rm -f $(bindir)/gelato $(bindir)/icecc $(bindir)/icerun $(bindir)/icecc-create-env $(bindir)/icecc-test-env
 	rm -f $(sbindir)/iceccd $(sbindir)/icecc-scheduler
+	for unit in $(UNITS); do rm -f $(systemddir)/system/$$unit; done
+	for unit in $(USER_UNITS); do rm -f $(systemddir)/user/$$unit; done
+	rm -f $(sysusersdir)/gelato.conf
 	rm -rf $(libexecdir) $(docdir)
 	for page in man/*.1; do rm -f $(mandir)/man1/$${page#man/}; done
 	for page in man/*.5; do rm -f $(mandir)/man5/$${page#man/}; done
