@@ -126,10 +126,12 @@ impl<'a> Question<'a> {
         node.id == self.submitter.id
     }
 
-    /// Whether the submitter knows addresses of the kind it would get. Icecream knows only IPv4, and who came by IPv6 may
-    /// have nothing else.
-    fn same_kind_of_address(&self, node: &Node) -> bool {
-        node.address_for(self.submitter).is_ipv4() == self.submitter.address.is_ipv4()
+    /// Whether the submitter can connect to the node, and knows addresses of the kind it would get. Icecream knows only
+    /// IPv4, and who came by IPv6 may have nothing else.
+    fn can_reach(&self, node: &Node) -> bool {
+        let same_kind =
+            node.address_for(self.submitter).is_ipv4() == self.submitter.address.is_ipv4();
+        node.is_reachable() && same_kind
     }
 
     fn lasting_obstacle(&self, node: &Node) -> Result<(), Obstacle> {
@@ -147,7 +149,7 @@ impl<'a> Question<'a> {
             Err(Obstacle::TooOld)
         } else if needs.features & !node.features != 0 {
             Err(Obstacle::MissingFeature)
-        } else if !own && !(node.is_reachable() && self.same_kind_of_address(node)) {
+        } else if !own && !self.can_reach(node) {
             Err(Obstacle::Unreachable)
         } else {
             Ok(())
