@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::daemon::access::{rule, rules};
 use crate::cli::detach::{self, Detached};
+use crate::systemd::notify::Notifier;
 
 /// The user a scheduler started by root becomes.
 const DEFAULT_USER: &str = "icecc";
@@ -30,6 +31,9 @@ const SYSTEM_STATE: &str = "/var/lib/gelato";
 
 /// Where the number of the process is kept.
 const PID_FILE: &str = "/var/run/icecc-scheduler.pid";
+
+/// From the first signal to the end.
+const LONGEST_STOP: Duration = Duration::from_secs(5);
 
 /// How much earlier `ICECC_FAKE_STARTTIME` says we started, in seconds.
 const FAKED: u64 = 1000;
@@ -128,8 +132,14 @@ fn serve(args: Args) -> anyhow::Result<()> {
         let signals = Signals::new().context("cannot receive signals")?;
         let scheduler = Scheduler::bind(config).await?;
         args.detached.ready();
+        let notifier = Notifier::from_environment();
+        notifier.ready();
         let pid_file = PidFile::write(Path::new(PID_FILE));
-        scheduler.run(signals.end()).await;
+        let stopping = async {
+            signals.end(&notifier).await;
+            notifier.stopping(LONGEST_STOP);
+        };
+        scheduler.run(stopping).await;
         drop(pid_file);
         Ok(())
     });
@@ -316,23 +326,27 @@ impl Signals {
     }
 
     /// Ready when the scheduler is to end. The next such signal ends it at once.
-    async fn end(mut self) {
-        self.wait().await;
+    async fn end(mut self, notifier: &Notifier) {
+        self.wait(Some(notifier)).await;
         tokio::spawn(async move {
-            self.wait().await;
+            self.wait(None).await;
             eprintln!("forced exit.");
             std::process::exit(1);
         });
     }
 
     /// Waits for a signal to end; the others are answered meanwhile.
-    async fn wait(&mut self) {
+    async fn wait(&mut self, notifier: Option<&Notifier>) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.alarm.recv() => return,
-                _ = self.hangup.recv() => reopen_log(),
+                _ = self.hangup.recv() => {
+                    notifier.inspect(|notifier| notifier.reloading());
+                    reopen_log();
+                    notifier.inspect(|notifier| notifier.ready());
+                }
             }
         }
     }

@@ -93,6 +93,12 @@ mod tests {
             text.contains("worker.hours") && text.contains("\"Mo\""),
             "{text}"
         );
-        assert!(with("[worker]\nhours = \"Mon-Fri 19:00-07:00, Sat-Sun\"\n", false).is_ok());
+        assert!(
+            with(
+                "[worker]\nhours = \"Mon-Fri 19:00-07:00, Sat-Sun\"\n",
+                false
+            )
+            .is_ok()
+        );
     }
 }
