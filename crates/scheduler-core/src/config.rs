@@ -87,7 +87,7 @@ impl Default for Config {
             transfer_cost_ms: 3000,
             small_job_ms: 150,
             history_kept: 65_536,
-            decisions_kept: 4096,
+            decisions_kept: 2048,
         }
     }
 }

@@ -229,11 +229,13 @@ mod tests {
 
     fn needs() -> Needs {
         Needs {
+            mark: 0,
             environments: [Environment::new("x86_64", "gcc-12")].into(),
             target: Text::from("x86_64"),
             preferred_host: Text::default(),
             minimal_version: 21,
             features: 0,
+            ipv6: false,
         }
     }
 

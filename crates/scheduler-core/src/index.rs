@@ -1,6 +1,6 @@
 //! Which nodes have room, best first, without looking at all of them.
 //!
-//! Nodes that others may use are grouped by kind: platform, protocol version and features, which are few in any cluster. A
+//! Nodes that others may use are grouped by kind: platform, protocol version, features and sort of address, which are few in any cluster. A
 //! kind keeps a tournament tree of all its nodes, and one for each toolchain that is being asked for, so that "the best
 //! that has it" and "the best of all" take a logarithmic number of steps, and a change to a node as many for each tree it
 //! is in. Trees of toolchains come into being with the first question and give way to others after a while.
@@ -119,6 +119,8 @@ struct Kind {
     platform: Text,
     version: u32,
     features: u32,
+    /// Only for submitters that know addresses of IPv6, or of IPv4; none: for both.
+    ipv6: Option<bool>,
     members: usize,
     /// Memory of the members, in MiB, and how many have so much.
     capacities: BTreeMap<u32, usize>,
@@ -146,7 +148,6 @@ impl Index {
     }
 
     /// How many nodes have a free slot.
-    #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
         self.free
     }
@@ -156,6 +157,7 @@ impl Index {
         let same = |kind: &Kind| {
             kind.version == node.own_version
                 && kind.features == node.features
+                && kind.ipv6 == known_by(node)
                 && kind.platform == node.platform
         };
         let at = match self
@@ -169,6 +171,7 @@ impl Index {
                     platform: node.platform.clone(),
                     version: node.own_version,
                     features: node.features,
+                    ipv6: known_by(node),
                     members: 0,
                     capacities: BTreeMap::new(),
                     all: Set::default(),
@@ -301,6 +304,7 @@ impl Index {
         self.kinds.iter().enumerate().filter_map(|(at, kind)| {
             let kind = kind.as_ref()?;
             let able = kind.version >= needs.minimal_version
+                && kind.ipv6.is_none_or(|ipv6| ipv6 == needs.ipv6)
                 && needs.features & !kind.features == 0
                 && needs
                     .environments
@@ -430,6 +434,11 @@ impl Index {
         }
         kind.all.ids.get(at.checked_sub(tree.leaves())?).copied()?
     }
+}
+
+/// Whose addresses it is handed out with. On the scheduler's own machine those by which the submitter knows the scheduler.
+fn known_by(node: &Node) -> Option<bool> {
+    (!node.address.is_loopback()).then(|| node.address.is_ipv6())
 }
 
 /// Memory that others cannot use does not count.

@@ -1,5 +1,6 @@
 //! Life of one compile job: queued, placed, compiling, gone.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use crate::history::{Forecast, Kind};
@@ -63,11 +64,27 @@ pub enum State {
 /// What a job demands of a worker. Jobs with equal needs of one submitter are placeable, or not, together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Needs {
+    /// A hash of the rest, looked at first: different needs are told apart without looking at their names.
+    pub(crate) mark: u64,
     pub(crate) environments: Arc<[Environment]>,
     pub(crate) target: Text,
     pub(crate) preferred_host: Text,
     pub(crate) minimal_version: u32,
     pub(crate) features: u32,
+    /// Its submitter knows addresses of IPv6, else of IPv4.
+    pub(crate) ipv6: bool,
+}
+
+impl Needs {
+    /// These needs, marked.
+    pub(crate) fn marked(mut self) -> Arc<Needs> {
+        let mut hasher = DefaultHasher::new();
+        self.environments.hash(&mut hasher);
+        (&self.target, &self.preferred_host).hash(&mut hasher);
+        (self.minimal_version, self.features, self.ipv6).hash(&mut hasher);
+        self.mark = hasher.finish();
+        Arc::new(self)
+    }
 }
 
 impl Job {

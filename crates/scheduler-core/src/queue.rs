@@ -6,7 +6,8 @@
 //!
 //! Whose turn it is depends on the [`Discipline`]. Within one submitter the lower niceness always comes first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use crate::ids::{JobId, NodeId, Time};
@@ -38,15 +39,33 @@ pub(crate) struct Queue {
 type Owner = (NodeId, u8);
 
 /// What a lane's jobs have in common, whoever asks.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Class {
     pub(crate) needs: Arc<Needs>,
     /// How much memory they are expected to take, see [`crate::admission`].
     pub(crate) memory: u8,
 }
 
+impl Ord for Class {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Jobs of a class share their needs, so mostly there is nothing to compare.
+        let needs = if Arc::ptr_eq(&self.needs, &other.needs) {
+            Ordering::Equal
+        } else {
+            self.needs.cmp(&other.needs)
+        };
+        needs.then(self.memory.cmp(&other.memory))
+    }
+}
+
+impl PartialOrd for Class {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Place of a group in the order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 struct Turn {
     rank: u64,
     position: u64,
@@ -88,6 +107,29 @@ pub(crate) struct Head {
     pub(crate) job: JobId,
     pub(crate) hopeful_at: Option<u64>,
     pub(crate) ahead_again: Time,
+    /// It stands in the queue.
+    pub(crate) queued: bool,
+}
+
+/// The lanes to try in one pass, the first in turn first. Placing a job only ever moves lanes back, so what has become out
+/// of date is noticed when it comes up.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pass: u64,
+    /// Only the lanes of this submitter, whether their classes are closed or not.
+    of: Option<NodeId>,
+    heads: BinaryHeap<Reverse<Standby>>,
+    /// The one that was taken out last: it may have another job.
+    last: Option<Standby>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Standby {
+    turn: Turn,
+    /// Of the lane's first job.
+    place: (i64, u64),
+    class: Class,
+    owner: Option<Owner>,
 }
 
 /// Who else cannot be served if the head of a lane cannot.
@@ -212,34 +254,141 @@ impl Queue {
         }
     }
 
-    /// The next job to try in this pass.
-    pub(crate) fn next(&self, pass: u64) -> Option<Head> {
-        let heads = self
+    /// What is to be tried in this pass: the first lane of each class, and then its others.
+    pub(crate) fn line(&self, pass: u64) -> Line {
+        let first = Turn::default();
+        let open = self
             .classes
-            .iter()
-            .filter(|(_, waiting)| waiting.closed_in_pass != pass)
-            .filter_map(|(class, waiting)| {
-                let open = |(_, lane): &(&Turn, &Lane)| lane.failed_in_pass != pass;
-                let (turn, lane) = waiting.lanes.iter().find(open)?;
-                Some((class, waiting.ahead_again, *turn, lane))
-            });
-        first(heads)
+            .keys()
+            .filter_map(|class| self.standby(class, first, pass));
+        Line {
+            pass,
+            of: None,
+            heads: open.map(Reverse).collect(),
+            last: None,
+        }
     }
 
-    /// The next job of this submitter to try in this pass, even if its class is closed.
-    pub(crate) fn next_of(&self, submitter: NodeId, pass: u64) -> Option<Head> {
+    /// As [`Queue::line`], for the lanes of one submitter, even if their classes are closed.
+    pub(crate) fn line_of(&self, submitter: NodeId, pass: u64) -> Line {
         let groups = self
             .groups
             .range((submitter, u8::MIN)..=(submitter, u8::MAX));
-        let heads = groups.flat_map(|(_, group)| {
-            group.classes.iter().filter_map(|class| {
-                let waiting = self.classes.get(class)?;
-                let lane = waiting.lanes.get(&group.turn)?;
-                let untried = lane.failed_in_pass != pass;
-                untried.then_some((class, waiting.ahead_again, group.turn, lane))
-            })
+        let open = groups.flat_map(|(owner, group)| {
+            let classes = group.classes.iter();
+            classes.filter_map(|class| self.own_standby(class, *owner, pass))
         });
-        first(heads)
+        Line {
+            pass,
+            of: Some(submitter),
+            heads: open.map(Reverse).collect(),
+            last: None,
+        }
+    }
+
+    /// The next job to try.
+    pub(crate) fn next(&self, line: &mut Line) -> Option<Head> {
+        let mut again = line.last.take();
+        loop {
+            if let Some(old) = again {
+                let now = match old.owner {
+                    None => self.standby(&old.class, old.turn, line.pass),
+                    Some(owner) => self.own_standby(&old.class, owner, line.pass),
+                };
+                line.heads.extend(now.map(Reverse));
+            }
+            let Reverse(first) = line.heads.pop()?;
+            let waiting = self.classes.get(&first.class);
+            let lane = waiting.and_then(|waiting| Some((waiting, waiting.lanes.get(&first.turn)?)));
+            if let Some((waiting, lane)) = lane
+                && (line.of.is_some() || waiting.closed_in_pass != line.pass)
+                && lane.failed_in_pass != line.pass
+                && let Some((place, job)) = lane.jobs.first_key_value()
+                && *place == first.place
+            {
+                let head = Head {
+                    turn: first.turn,
+                    class: first.class.clone(),
+                    job: *job,
+                    hopeful_at: lane.hopeful_at,
+                    ahead_again: waiting.ahead_again,
+                    queued: true,
+                };
+                line.last = Some(first);
+                return Some(head);
+            }
+            again = Some(first);
+        }
+    }
+
+    /// The first job of the lane of a job, if that lane has not been tried in this pass.
+    pub(crate) fn head_of(&self, job: &Job, pass: u64) -> Option<Head> {
+        let group = self.groups.get(&(job.submitter, job.niceness))?;
+        let class = class_of(job);
+        let (class, waiting) = self.classes.get_key_value(&class)?;
+        let lane = waiting.lanes.get(&group.turn)?;
+        if lane.failed_in_pass == pass {
+            return None;
+        }
+        let (_, job) = lane.jobs.first_key_value()?;
+        Some(Head {
+            turn: group.turn,
+            class: class.clone(),
+            job: *job,
+            hopeful_at: lane.hopeful_at,
+            ahead_again: waiting.ahead_again,
+            queued: true,
+        })
+    }
+
+    /// A job that is not in the queue yet, if there it would be the first of its lane.
+    pub(crate) fn newcomer(&self, job: &Job) -> Option<Head> {
+        let class = class_of(job);
+        let turn = self.groups.get(&(job.submitter, job.niceness));
+        let turn = turn.map_or_else(Turn::default, |group| group.turn);
+        let (class, ahead_again) = match self.classes.get_key_value(&class) {
+            Some((_, waiting)) if waiting.lanes.contains_key(&turn) => return None,
+            Some((shared, waiting)) => (shared.clone(), waiting.ahead_again),
+            None => (class, Time(0)),
+        };
+        Some(Head {
+            turn,
+            class,
+            job: job.id,
+            hopeful_at: None,
+            ahead_again,
+            queued: false,
+        })
+    }
+
+    /// The first lane of a class, from `turn` on, that has not been tried in this pass.
+    fn standby(&self, class: &Class, turn: Turn, pass: u64) -> Option<Standby> {
+        let (class, waiting) = self.classes.get_key_value(class)?;
+        if waiting.closed_in_pass == pass {
+            return None;
+        }
+        let mut lanes = waiting.lanes.range(turn..);
+        let (turn, lane) = lanes.find(|(_, lane)| lane.failed_in_pass != pass)?;
+        Some(Standby {
+            turn: *turn,
+            place: *lane.jobs.first_key_value()?.0,
+            class: class.clone(),
+            owner: None,
+        })
+    }
+
+    fn own_standby(&self, class: &Class, owner: Owner, pass: u64) -> Option<Standby> {
+        let turn = self.groups.get(&owner)?.turn;
+        let lane = self.classes.get(class)?.lanes.get(&turn)?;
+        if lane.failed_in_pass == pass {
+            return None;
+        }
+        Some(Standby {
+            turn,
+            place: *lane.jobs.first_key_value()?.0,
+            class: class.clone(),
+            owner: Some(owner),
+        })
     }
 
     /// The waiting job of the same submitter, niceness and needs that is expected to take least, if it is another.
@@ -264,6 +413,7 @@ impl Queue {
             job: job.2,
             hopeful_at: lane.hopeful_at,
             ahead_again,
+            queued: true,
         })
     }
 
@@ -373,22 +523,6 @@ fn class_of(job: &Job) -> Class {
     }
 }
 
-fn first<'a>(heads: impl Iterator<Item = (&'a Class, Time, Turn, &'a Lane)>) -> Option<Head> {
-    heads
-        .filter_map(|(class, ahead_again, turn, lane)| {
-            let (place, job) = lane.jobs.first_key_value()?;
-            Some((turn, place, class, *job, lane.hopeful_at, ahead_again))
-        })
-        .min_by_key(|(turn, place, ..)| (*turn, **place))
-        .map(|(turn, _, class, job, hopeful_at, ahead_again)| Head {
-            turn,
-            class: class.clone(),
-            job,
-            hopeful_at,
-            ahead_again,
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -402,11 +536,13 @@ mod tests {
             submitter: NodeId(submitter),
             state: State::Queued,
             needs: Arc::new(Needs {
+                mark: 0,
                 environments: [].into(),
                 target: Text::from(target),
                 preferred_host: Text::default(),
                 minimal_version: 0,
                 features: 0,
+                ipv6: false,
             }),
             arg_flags: 0,
             file: Text::default(),
@@ -428,6 +564,55 @@ mod tests {
         }
     }
 
+    fn next(queue: &Queue, pass: u64) -> Option<Head> {
+        queue.next(&mut queue.line(pass))
+    }
+
+    fn next_of(queue: &Queue, submitter: u32) -> Option<Head> {
+        queue.next(&mut queue.line_of(NodeId(submitter), 1))
+    }
+
+    #[test]
+    fn one_line_gives_what_asking_anew_each_time_would() {
+        let mut jobs = Vec::new();
+        for id in 0..60 {
+            let needs = ["x", "y", "rare"][id as usize % 3];
+            jobs.push(job(id, id % 7, (id % 2) as u8 * 5, needs));
+        }
+        let serve = |anew: bool| {
+            let mut queue = Queue::new(Discipline::Shares);
+            for job in &jobs {
+                queue.push(job);
+            }
+            let mut order = Vec::new();
+            let mut line = queue.line(1);
+            let mut running = [0; 7];
+            loop {
+                if anew {
+                    line = queue.line(1);
+                }
+                let Some(head) = queue.next(&mut line) else {
+                    break;
+                };
+                order.push(head.job.0);
+                let job = jobs.iter().find(|job| job.id == head.job).unwrap();
+                match job.needs.target.as_bytes() {
+                    b"rare" => queue.wait(&head, 1, Reach::Lane, 0),
+                    b"y" if order.len() > 20 => queue.wait(&head, 1, Reach::Class, 0),
+                    _ => {
+                        queue.placed(job);
+                        let who = &mut running[job.submitter.0 as usize];
+                        *who += 1;
+                        queue.set_running(job.submitter, *who);
+                    }
+                }
+            }
+            order
+        };
+        assert_eq!(serve(false), serve(true));
+        assert!(serve(false).len() > 40);
+    }
+
     #[test]
     fn submitters_take_turns_and_niceness_is_strict() {
         let jobs: Vec<Job> = [
@@ -446,7 +631,7 @@ mod tests {
             queue.push(job);
         }
         let mut order = Vec::new();
-        while let Some(head) = queue.next(1) {
+        while let Some(head) = next(&queue, 1) {
             order.push(head.job.0);
             queue.placed(jobs.iter().find(|job| job.id == head.job).unwrap());
         }
@@ -467,15 +652,15 @@ mod tests {
             queue.push(job);
         }
         let mut tried = Vec::new();
-        while let Some(head) = queue.next(1) {
+        while let Some(head) = next(&queue, 1) {
             tried.push(head.job.0);
             queue.wait(&head, 1, Reach::Lane, 7);
         }
         assert_eq!(tried, [1, 3, 4]);
-        let again = queue.next(2).unwrap();
+        let again = next(&queue, 2).unwrap();
         assert_eq!((again.job, again.hopeful_at), (JobId(1), Some(7)));
         queue.remove(&jobs[0]);
-        assert_eq!(queue.next(2).unwrap().job, JobId(2));
+        assert_eq!(next(&queue, 2).unwrap().job, JobId(2));
     }
 
     #[test]
@@ -490,14 +675,14 @@ mod tests {
         for job in &jobs {
             queue.push(job);
         }
-        let head = queue.next(1).unwrap();
+        let head = next(&queue, 1).unwrap();
         queue.wait(&head, 1, Reach::Class, 0);
-        let head = queue.next(1).unwrap();
+        let head = next(&queue, 1).unwrap();
         assert_eq!(head.job, JobId(3));
         queue.wait(&head, 1, Reach::Class, 0);
-        assert!(queue.next(1).is_none());
-        assert!(queue.next_of(NodeId(1), 1).is_none(), "it was tried itself");
-        assert_eq!(queue.next_of(NodeId(2), 1).unwrap().job, JobId(2));
+        assert!(next(&queue, 1).is_none());
+        assert!(next_of(&queue, 1).is_none(), "it was tried itself");
+        assert_eq!(next_of(&queue, 2).unwrap().job, JobId(2));
     }
 
     #[test]
@@ -516,7 +701,7 @@ mod tests {
         let mut running = [0, 6, 0];
         let mut order = Vec::new();
         for _ in 0..12 {
-            let head = queue.next(1).unwrap();
+            let head = next(&queue, 1).unwrap();
             let job = jobs.iter().find(|job| job.id == head.job).unwrap();
             queue.placed(job);
             let who = job.submitter.0 as usize;

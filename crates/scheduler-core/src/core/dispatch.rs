@@ -9,10 +9,15 @@ use crate::eligible::Question;
 use crate::explain::{Candidate, Decision, Why};
 use crate::ids::{Environment, JobId, NodeId, Text, Time};
 use crate::job::{Needs, State};
-use crate::node::Installing;
+use crate::node::{Installing, Node};
 use crate::place::finish::Outlook;
 use crate::place::{self, Context, Outcome};
 use crate::queue::{Head, Reach};
+
+/// So many jobs are tried after one event at most. More different ones wait only if somebody means harm.
+const ATTEMPTS: usize = 1000;
+/// Then everything else comes first for so many milliseconds.
+const PAUSE_MS: u64 = 5;
 
 /// What is to become of a queued job.
 enum Verdict {
@@ -44,33 +49,76 @@ struct Placement {
 
 impl Core {
     /// Tries the waiting jobs for which something may have changed: all lanes if somebody came or left, the head of each
-    /// class if somebody has room, and those of the submitters that were touched.
+    /// class if somebody has room, those of the submitters that were touched, and what has just been asked for.
     pub(super) fn dispatch(&mut self, now: Time, out: &mut Vec<Action>) {
         let all = self.generation != self.tried_at;
         let opened = std::mem::take(&mut self.opened);
-        if self.queue.is_empty() {
-            self.touched.clear();
-            self.tried_at = self.generation;
-            return;
-        }
+        let unfinished = std::mem::take(&mut self.unfinished);
         let mut touched = std::mem::take(&mut self.touched);
-        self.pass += 1;
-        while (all || opened && self.index.open() > 0)
-            && let Some(head) = self.queue.next(self.pass)
-        {
-            self.attempt(&head, all, now, out);
+        let mut left = ATTEMPTS;
+        // A pass goes on where it was left, so that everybody is tried in the end.
+        if !unfinished {
+            self.pass += 1;
         }
-        touched.dedup();
-        for submitter in touched.iter().copied() {
-            while let Some(head) = self.queue.next_of(submitter, self.pass) {
-                self.attempt(&head, true, now, out);
+        if !self.queue.is_empty() {
+            if all || opened && self.index.open() > 0 {
+                let mut line = self.queue.line(self.pass);
+                while left > 0
+                    && let Some(head) = self.queue.next(&mut line)
+                {
+                    left -= 1;
+                    self.attempt(&head, all, now, out);
+                }
+            }
+            touched.dedup();
+            for submitter in touched.iter().copied() {
+                let mut line = self.queue.line_of(submitter, self.pass);
+                while left > 0
+                    && let Some(head) = self.queue.next(&mut line)
+                {
+                    left -= 1;
+                    self.attempt(&head, true, now, out);
+                }
             }
         }
+        if let Some(head) = self.newcomer.take() {
+            self.place_newcomer(&head, now, out);
+        }
+        let mut next = 0;
+        while let Some(job) = self.fresh.get(next).copied() {
+            // Its lane may hold others of the same request.
+            while let Some(job) = self.jobs.get(&job)
+                && let Some(head) = self.queue.head_of(job, self.pass)
+            {
+                self.attempt(&head, true, now, out);
+            }
+            next += 1;
+        }
+        self.fresh.clear();
         // What was refreshed by placing has no more room than before.
         touched.clear();
         self.touched = touched;
-        self.opened = false;
-        self.tried_at = self.generation;
+        self.opened = left == 0;
+        self.unfinished = left == 0;
+        if left == 0 {
+            let soon = Time(now.0 + PAUSE_MS);
+            self.retry_at = self.retry_at.into_iter().chain([soon]).min();
+        } else {
+            self.tried_at = self.generation;
+        }
+    }
+
+    /// Places a job that has just been asked for at once, or puts it into the queue.
+    fn place_newcomer(&mut self, head: &Head, now: Time, out: &mut Vec<Action>) {
+        self.index.prepare(&head.class.needs, &mut self.nodes);
+        if let Some(Verdict::Place(placement)) = self.decide(head, now)
+            && !placement.for_short
+        {
+            self.place(head.job, placement, now, out);
+        } else if let Some(job) = self.jobs.get_mut(&head.job) {
+            job.needs = self.queue.push(job);
+            self.fresh.push(head.job);
+        }
     }
 
     fn attempt(&mut self, head: &Head, only_lane: bool, now: Time, out: &mut Vec<Action>) {
@@ -160,8 +208,22 @@ impl Core {
             memory: job.forecast.memory,
             ahead_again: head.ahead_again,
             held_since: job.held.map(|(since, _)| since),
-            others_waiting: self.queue.len().saturating_sub(1),
+            others_waiting: self.queue.len() - usize::from(head.queued),
         };
+        if self.config.algorithm == Algorithm::Finish
+            && self.index.free() == 0
+            && now < head.ahead_again
+            && head.hopeful_at == Some(self.generation)
+            && preferred.is_empty()
+            && !submitter.has_free_slot()
+        {
+            // What a closer look would find.
+            self.retry_at = self.retry_at.into_iter().chain([head.ahead_again]).min();
+            return Some(Verdict::Wait {
+                known: true,
+                reach: reach_of(submitter),
+            });
+        }
         match place::choose(&context, &outlook, &mut self.random) {
             Outcome::Take(choice) => {
                 return Some(Verdict::Place(Placement {
@@ -188,12 +250,7 @@ impl Core {
         {
             return Some(on_submitter(Some(usable.environment), Why::OwnSlot));
         }
-        // Another submitter could be served where this one's blacklist stands in the way.
-        let reach = if submitter.blacklist.is_empty() {
-            Reach::Class
-        } else {
-            Reach::Lane
-        };
+        let reach = reach_of(submitter);
         if head.hopeful_at == Some(self.generation) {
             return Some(Verdict::Wait { known: true, reach });
         }
@@ -346,11 +403,22 @@ impl Core {
                 continue;
             };
             self.queue.remove(job);
-            job.needs = Arc::new(Needs {
+            job.needs = Needs {
                 environments: Arc::from([same.clone()]),
                 ..(*job.needs).clone()
-            });
+            }
+            .marked();
             job.needs = self.queue.push(job);
+            self.fresh.push(*id);
         }
+    }
+}
+
+/// Another submitter could be served where this one's blacklist stands in the way.
+fn reach_of(submitter: &Node) -> Reach {
+    if submitter.blacklist.is_empty() {
+        Reach::Class
+    } else {
+        Reach::Lane
     }
 }

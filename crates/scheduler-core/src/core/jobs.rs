@@ -42,6 +42,8 @@ impl Core {
             return;
         }
         node.client_count = request.client_count;
+        let has_free_slot = node.has_free_slot();
+        let seemed_over = !node.keeps_asking();
         node.ended_since_asked = 0;
         let submitter = node.name.clone();
         let kind = Kind::of(&request);
@@ -52,15 +54,20 @@ impl Core {
             (Forecast::default(), 0)
         };
         let file = bounded(request.file);
-        let needs = Arc::new(Needs {
+        let needs = Needs {
+            mark: 0,
             environments: request.environments.as_slice().into(),
             target: request.target.clone(),
             preferred_host: request.preferred_host.clone(),
             minimal_version: request.minimal_version,
             features: request.features,
-        });
+            ipv6: node.address.is_ipv6(),
+        }
+        .marked();
         let ids: Arc<[JobId]> = (0..request.count).map(|_| self.next_job()).collect();
         let niceness = request.niceness.min(NICENESS_MAX) as u8;
+        let may_be_placed =
+            ids.len() == 1 && self.newcomer.is_none() && (self.index.free() > 0 || has_free_slot);
         for job in ids.iter().copied() {
             self.arrivals += 1;
             let mut job = Job {
@@ -90,7 +97,13 @@ impl Core {
                 siblings: (ids.len() > 1).then(|| Arc::clone(&ids)),
                 requested_at: now,
             };
-            job.needs = self.queue.push(&job);
+            // Most are placed at once, and need not stand in line for that.
+            if may_be_placed && let Some(head) = self.queue.newcomer(&job) {
+                job.needs = Arc::clone(&head.class.needs);
+                self.newcomer = Some(head);
+            } else {
+                job.needs = self.queue.push(&job);
+            }
             self.backlog.waiting += f64::from(forecast.work_ms);
             out.push(Action::Note(Note::New {
                 job: job.id,
@@ -109,9 +122,14 @@ impl Core {
             if let Some(node) = self.nodes.get_mut(&id) {
                 node.submitted.insert(job.id);
             }
+            if self.newcomer.as_ref().is_none_or(|head| head.job != job.id) {
+                self.fresh.push(job.id);
+            }
             self.jobs.insert(job.id, job);
         }
-        self.touched.push(id);
+        if seemed_over {
+            self.touched.push(id);
+        }
     }
 
     pub(super) fn begin(

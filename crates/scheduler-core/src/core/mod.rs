@@ -22,7 +22,7 @@ use crate::index::{Index, Standing};
 use crate::job::Job;
 use crate::node::Node;
 use crate::place;
-use crate::queue::{Discipline, Queue};
+use crate::queue::{Discipline, Head, Queue};
 use crate::rng::Generator;
 use crate::table::Table;
 
@@ -58,6 +58,12 @@ pub struct Core {
     index: Index,
     /// Nodes whose own waiting jobs are to be tried again.
     touched: Vec<NodeId>,
+    /// A job that has just been asked for and is not in the queue.
+    newcomer: Option<Head>,
+    /// Jobs that have just been asked for and are.
+    fresh: Vec<JobId>,
+    /// The last pass was ended before all had been tried.
+    unfinished: bool,
     /// Somebody may take a job who could not when all were tried.
     opened: bool,
     alarms: BTreeSet<(Time, NodeId, Alarm)>,
@@ -107,6 +113,9 @@ impl Core {
             queue: Queue::new(discipline),
             index: Index::default(),
             touched: Vec::new(),
+            newcomer: None,
+            fresh: Vec::new(),
+            unfinished: false,
             opened: false,
             alarms: BTreeSet::new(),
             cluster: ClusterMean::default(),

@@ -294,3 +294,29 @@ fn shown_speed_is_upstreams() {
     let speed = world.core.node(worker).unwrap().speed();
     assert_eq!(format!("{speed:.2}"), "238.63");
 }
+
+#[test]
+fn submitters_of_both_sorts_of_addresses_are_served_at_a_time() {
+    let mut world = World::with(Config {
+        exploration_percent: 0,
+        ..Config::default()
+    });
+    let at = |address: &str| {
+        let address: IpAddr = address.parse().unwrap();
+        move |form: &mut Login| {
+            form.address = address;
+            form.environments = vec![Environment::new("x86_64", "gcc")];
+        }
+    };
+    let six = world.node_with(1, at("fd00::1"));
+    let asker_of_six = world.node_with(0, at("fd00::2"));
+    let four = world.node_with(1, at("10.0.1.1"));
+    let asker_of_four = world.node_with(0, at("10.0.1.2"));
+    for node in [six, four] {
+        world.load(node, 1000);
+    }
+    assert_eq!(world.ask(asker_of_four), []);
+    assert_eq!(world.ask(asker_of_six), []);
+    assert_eq!(told(&world.load(six, 0)), [(2, six.0)]);
+    assert_eq!(told(&world.load(four, 0)), [(1, four.0)]);
+}
