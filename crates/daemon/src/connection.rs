@@ -159,7 +159,7 @@ impl Client {
                         Ok(message) => {
                             silence = may_be_idle(IDLE);
                             undecided = awaits_decision(&message);
-                            self.tell(Event::Message { id: self.id, message }).await;
+                            self.tell(self.event(message)).await;
                         }
                         Err(error) => {
                             if matches!(error, NetError::Protocol { .. }) {
@@ -302,6 +302,21 @@ impl Client {
         }
         self.tell(Event::Verified { id: self.id }).await;
         sent.is_ok()
+    }
+
+    /// Commands are told with the user who gave them.
+    fn event(&self, message: Message) -> Event {
+        match message {
+            Message::Ask(ask) => Event::Ask {
+                id: self.id,
+                asker: self.reader.peer().user(),
+                request: ask.request,
+            },
+            message => Event::Message {
+                id: self.id,
+                message,
+            },
+        }
     }
 
     fn offend(&self, offence: Offence) {

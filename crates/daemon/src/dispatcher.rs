@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gelato_wire::Message;
-use gelato_wire::msg::GetNativeEnv;
+use gelato_wire::msg::{Answer, GetNativeEnv};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use crate::access::gate::Gate;
 use crate::core::vocabulary::{Action, Event};
 use crate::core::{Core, Now, Settings};
 use crate::courtesy::{MemoryLook, Mode};
 use crate::ids::{ClientId, Generation};
 use crate::native::NativeArchives;
 use crate::notice::{Notice, Order};
+use crate::outside::Outside;
 use crate::readings::jobs::Live;
 use crate::readings::{self, Sources};
 use crate::shutdown::Shutdown;
@@ -47,6 +49,7 @@ pub(crate) struct Dispatcher {
     sample_every: Duration,
     sources: Sources,
     live: Arc<Live>,
+    gate: Arc<Gate>,
     looked_at: Instant,
     look_now: bool,
     summary: watch::Sender<Summary>,
@@ -66,15 +69,23 @@ pub(crate) struct Mailbox {
     pub(crate) sender: mpsc::Sender<Notice>,
 }
 
+/// What others keep and the dispatcher looks at.
+pub(crate) struct Shared {
+    /// Processes of running jobs.
+    pub(crate) live: Arc<Live>,
+    /// Peers.
+    pub(crate) gate: Arc<Gate>,
+}
+
 impl Dispatcher {
-    /// A dispatcher without clients. `live` lists the processes of running jobs.
+    /// A dispatcher without clients.
     pub(crate) fn new(
         settings: Settings,
         mailbox: Mailbox,
         native: Arc<NativeArchives>,
         node_name: Option<String>,
         base: PathBuf,
-        live: Arc<Live>,
+        shared: Shared,
         summary: watch::Sender<Summary>,
     ) -> Dispatcher {
         let mut core = Core::new(settings, now());
@@ -91,7 +102,8 @@ impl Dispatcher {
             base,
             sample_every: SAMPLE,
             sources: Sources::default(),
-            live,
+            live: shared.live,
+            gate: shared.gate,
             looked_at: Instant::now(),
             look_now: false,
             summary,
@@ -318,6 +330,11 @@ impl Dispatcher {
             Action::Abort(id) => (id, Order::Abort),
             Action::Misbehaved(id, offence) => (id, Order::Misbehaved(offence)),
             Action::BuildNative(id, request) => return self.build_native(id, request),
+            Action::Describe(id, status) => {
+                let text = self.outside().complete(*status).to_string();
+                let answer = Answer { text: text.into() };
+                (id, Order::Send(Message::Answer(answer)))
+            }
             Action::Report(message) => return self.report(message),
             Action::Login(mut login) => {
                 let name = current_name(self.node_name.as_deref());
@@ -351,6 +368,14 @@ impl Dispatcher {
         } else if let Err(mpsc::error::TrySendError::Full(_)) = sent {
             self.clients.remove(&id);
             too_slow.push(id);
+        }
+    }
+
+    fn outside(&self) -> Outside<'_> {
+        Outside {
+            base: &self.base,
+            gate: &self.gate,
+            jobs: self.live.memory(&self.sources),
         }
     }
 

@@ -23,6 +23,7 @@ mod link;
 mod load;
 mod native;
 mod notice;
+mod outside;
 mod readings;
 mod shutdown;
 mod slots;
@@ -30,7 +31,7 @@ mod start;
 mod summary;
 mod worker;
 
-pub use access::{Access, AccessReport, Offence, PeerReport};
+pub use access::{Access, AccessReport, Offence, Operators, PeerReport};
 pub use config::{Config, Inherited, JobLimits, Reconnect, Remote};
 pub use courtesy::{CourtesyTerms, Hours, HoursError, MemoryTerms, WhileInUse};
 pub use error::DaemonError;

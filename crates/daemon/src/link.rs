@@ -38,7 +38,14 @@ pub(crate) async fn maintain(
     let mut generation = Generation(0);
     let mut wait = reconnect.first;
     while !notices.is_closed() {
-        match connect(&wanted, limits).await {
+        let tried = connect(&wanted, limits).await;
+        let sought = match &tried {
+            Ok(connection) => Ok(connection.peer().to_string()),
+            Err(reason) => Err(reason.clone()),
+        };
+        // Without a dispatcher the daemon is ending.
+        let _daemon_ends = notices.send(Event::Sought(sought).into()).await;
+        match tried {
             Ok(connection) => {
                 generation = Generation(generation.0 + 1);
                 let began = Instant::now();

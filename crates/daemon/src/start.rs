@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gelato_net::NetError;
 use gelato_net::discovery::survey;
@@ -21,8 +21,9 @@ use crate::access::gate::Gate;
 use crate::config::{Config, Inherited, Remote};
 use crate::connection::{Surroundings, serve};
 use crate::core::Settings;
+use crate::core::operator::About;
 use crate::core::vocabulary::Event;
-use crate::dispatcher::{Dispatcher, Mailbox};
+use crate::dispatcher::{Dispatcher, Mailbox, Shared};
 use crate::error::DaemonError;
 use crate::ids::ClientIds;
 use crate::link;
@@ -147,13 +148,18 @@ impl Daemon {
         } = self;
         let (sender, notices) = mpsc::channel(NOTICES);
         let (departures, departed) = mpsc::unbounded_channel();
+        let gate = Arc::new(Gate::new(config.access.clone()));
+        let cache_limit = config
+            .cache_limit
+            .unwrap_or_else(|| default_cache(&config.base));
+        let about = about(&config, cache_limit);
         let surroundings = Surroundings {
             ids: Arc::new(ClientIds::default()),
             notices: sender.clone(),
             departures,
             worker: worker.clone(),
             limits: config.limits,
-            gate: Arc::new(Gate::new(config.access.clone())),
+            gate: Arc::clone(&gate),
         };
         info!("allowing up to {} active jobs", config.max_jobs);
         let features = config.remote.as_ref().map_or(0, |remote| remote.features);
@@ -187,10 +193,8 @@ impl Daemon {
             courtesy: config.courtesy,
             peer_jobs: config.access.peer_jobs,
             peer_transfers: config.access.peer_transfers,
+            about,
         };
-        let cache_limit = config
-            .cache_limit
-            .unwrap_or_else(|| default_cache(&config.base));
         let native = Arc::new(NativeArchives::new(&config.base, cache_limit));
         let mailbox = Mailbox {
             notices,
@@ -204,7 +208,7 @@ impl Daemon {
             native,
             config.node_name,
             config.base,
-            live,
+            Shared { live, gate },
             summary,
         );
         dispatcher
@@ -305,8 +309,8 @@ fn prepare(config: &Config, own_socket: bool) -> Result<Option<Arc<Worker>>, Dae
 }
 
 fn terms(remote: &Remote, config: &Config) -> Terms {
-    let of_machine = readings::memory(&Sources::default())
-        .map(|memory| memory.total.max(SMALLEST_MEMORY));
+    let of_machine =
+        readings::memory(&Sources::default()).map(|memory| memory.total.max(SMALLEST_MEMORY));
     let memory = remote.limits.memory.or(of_machine);
     Terms {
         level: remote.level,
@@ -316,6 +320,34 @@ fn terms(remote: &Remote, config: &Config) -> Terms {
         memory,
         compression: config.compression,
         limits: remote.limits,
+    }
+}
+
+/// What the daemon can tell of itself.
+fn about(config: &Config, cache_limit: u64) -> About {
+    let force = config
+        .remote
+        .as_ref()
+        .map(|remote| remote.jailer.force(remote.level));
+    let mut layers = Vec::new();
+    if let Some(force) = force {
+        layers.extend(force.landlock.then_some("Landlock"));
+        layers.extend(force.system_call_filter.then_some("system call filter"));
+    }
+    let obstacles = config.obstacles.clone();
+    let started = SystemTime::now().duration_since(UNIX_EPOCH);
+    About {
+        version: env!("CARGO_PKG_VERSION"),
+        netname: config.scheduler.netname.to_string_lossy().into_owned(),
+        sandbox: force.map(|force| force.to_string()),
+        layers,
+        remote_wanted: config.remote.is_some() || !obstacles.is_empty(),
+        obstacles,
+        cache_limit,
+        base: config.base.display().to_string(),
+        user: rustix::process::geteuid().as_raw(),
+        operators: config.access.operators,
+        started: u32::try_from(started.unwrap_or_default().as_secs()).unwrap_or(u32::MAX),
     }
 }
 

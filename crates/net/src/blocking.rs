@@ -92,7 +92,10 @@ impl Connection {
         match socket.peer_addr() {
             Ok(address) => Self::open(socket.into(), address.into(), limits, Side::Accepting, None),
             Err(error) => {
-                let peer = Peer::Local { pid: None };
+                let peer = Peer::Local {
+                    pid: None,
+                    user: None,
+                };
                 Err(NetError::Connect { peer, error })
             }
         }

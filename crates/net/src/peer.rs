@@ -16,16 +16,26 @@ pub enum Peer {
     Local {
         /// Its process number when it connected, where the system tells.
         pid: Option<i32>,
+        /// The user it runs as, where the system tells.
+        user: Option<u32>,
     },
 }
 
 impl Peer {
     /// The program at the other end of an accepted unix socket.
     pub fn local(socket: impl AsFd) -> Peer {
+        let credentials = rustix::net::sockopt::socket_peercred(socket).ok();
         Peer::Local {
-            pid: rustix::net::sockopt::socket_peercred(socket)
-                .ok()
-                .map(|credentials| credentials.pid.as_raw_nonzero().get()),
+            pid: credentials.map(|credentials| credentials.pid.as_raw_nonzero().get()),
+            user: credentials.map(|credentials| credentials.uid.as_raw()),
+        }
+    }
+
+    /// The user a program of this machine runs as, where the system tells.
+    pub fn user(&self) -> Option<u32> {
+        match self {
+            Peer::Local { user, .. } => *user,
+            Peer::Address(_) | Peer::Socket(_) => None,
         }
     }
 
@@ -43,8 +53,8 @@ impl fmt::Display for Peer {
         match self {
             Peer::Address(address) => address.fmt(f),
             Peer::Socket(path) => path.display().fmt(f),
-            Peer::Local { pid: Some(pid) } => write!(f, "local process {pid}"),
-            Peer::Local { pid: None } => f.write_str("a local process"),
+            Peer::Local { pid: Some(pid), .. } => write!(f, "local process {pid}"),
+            Peer::Local { pid: None, .. } => f.write_str("a local process"),
         }
     }
 }

@@ -518,7 +518,10 @@ impl Socket {
                 // A socket for both kinds of addresses writes IPv4 ones as IPv6.
                 Ok(address) => Ok(Peer::Address(canonical(address))),
                 Err(_) => Err(NetError::NeverSpoke {
-                    peer: Peer::Local { pid: None },
+                    peer: Peer::Local {
+                        pid: None,
+                        user: None,
+                    },
                 }),
             },
             Socket::Unix(stream) => Ok(Peer::local(stream)),

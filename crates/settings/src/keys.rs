@@ -188,6 +188,8 @@ keys! {
         "The same of one address";
     DAEMON_HANDSHAKE_TIME = "daemon"."handshake-time", Integer(1, 600), Fixed("10"), [],
         "Seconds until a connection must have said who it is";
+    DAEMON_OPERATORS = "daemon"."operators", Word(&["anyone", "administrators"]), Fixed("anyone"), [],
+        "Who of this machine may pause, drain and resume: every user, or root and the user of the daemon";
 
     WORKER_HOURS = "worker"."hours", Text, Computed("always"), [],
         "When jobs of other machines are taken, as in \"Mon-Fri 19:00-07:00, Sat-Sun\"";

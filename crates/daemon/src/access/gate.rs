@@ -98,7 +98,6 @@ impl Gate {
     }
 
     /// What is known of the peers.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the status"))]
     pub(crate) fn report(&self) -> AccessReport {
         let state = self.lock();
         AccessReport {

@@ -32,6 +32,18 @@ pub struct Access {
     pub waiting_source: usize,
     /// The same of one address.
     pub peer_waiting_source: usize,
+    /// Who of this machine may pause, drain and resume.
+    pub operators: Operators,
+}
+
+/// Who of this machine may change what the daemon does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Operators {
+    /// Every user.
+    #[default]
+    Anyone,
+    /// Root and the user the daemon runs as.
+    Administrators,
 }
 
 impl Default for Access {
@@ -44,6 +56,7 @@ impl Default for Access {
             peer_transfers: 32,
             waiting_source: 256 << 20,
             peer_waiting_source: 128 << 20,
+            operators: Operators::Anyone,
         }
     }
 }

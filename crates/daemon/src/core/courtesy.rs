@@ -71,6 +71,7 @@ impl Core {
             job.request.job_id
         );
         job.handed_back = true;
+        self.desk.counters.handed_back();
         // Its slot is free when its processes are gone.
         self.actions.push(Action::HandBack(id, NO_MEMORY));
     }
@@ -109,6 +110,7 @@ impl Core {
                 self.actions.push(Action::Login(login));
             }
         }
+        self.note_node();
         self.report_load();
     }
 

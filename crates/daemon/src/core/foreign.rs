@@ -212,6 +212,9 @@ impl Core {
         let Some(job) = &client.foreign else { return };
         let known = job.generation.is_some() && job.generation == link;
         let job_id = job.request.job_id;
+        if !job.handed_back {
+            self.desk.counters.foreign_over(&report);
+        }
         // Its end has been reported: what happens to the connection from now on is nobody's business.
         client.state = State::JobDone;
         debug!("job {job_id} is over with {}", report.exit_code);
@@ -269,6 +272,11 @@ impl Core {
             .map(|client| client.id)
             .collect();
         for id in all {
+            self.desk.counters.handed_back();
+            let client = self.clients.get_mut(&id);
+            if let Some(job) = client.and_then(|client| client.foreign.as_mut()) {
+                job.handed_back = true;
+            }
             self.actions
                 .push(Action::HandBack(id, "the worker is being stopped"));
         }
@@ -286,6 +294,7 @@ impl Core {
                 job.request.job_id
             );
             job.handed_back = true;
+            self.desk.counters.handed_back();
             self.actions.push(Action::HandBack(id, reason));
         }
     }

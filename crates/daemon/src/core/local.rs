@@ -186,6 +186,7 @@ impl Core {
             return self.violation(id);
         };
         let job = client.jobs.remove(at);
+        self.desk.counters.own_over(&job.place);
         client.settle();
         if !client
             .jobs
@@ -219,6 +220,7 @@ impl Core {
             return;
         };
         let (outfile, full_job) = client.local.clone().unwrap_or_default();
+        self.desk.counters.local_begun();
         client.state = State::ClientWork;
         client.local_reported = generation;
         if full_job {

@@ -8,12 +8,14 @@
 //! - `courtesy`: what is offered to them
 //! - `scheduler`: the link to the scheduler and what comes over it
 //! - `internals`: the description of all this for people
+//! - [`operator`]: the same for commands, and what they change
 
 pub(crate) mod client;
 mod courtesy;
 mod foreign;
 pub(crate) mod internals;
 mod local;
+pub(crate) mod operator;
 mod scheduler;
 pub(crate) mod vocabulary;
 
@@ -66,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) peer_jobs: Option<usize>,
     /// Toolchains on their way from one machine.
     pub(crate) peer_transfers: usize,
+    /// What is told about the daemon.
+    pub(crate) about: operator::About,
 }
 
 /// The moment an event is handled at.
@@ -101,6 +105,7 @@ pub(crate) struct Core {
     node_name: String,
     toolchains: Vec<InstalledToolchain>,
     draining: bool,
+    desk: operator::Desk,
     now: Now,
     actions: Vec<Action>,
 }
@@ -119,6 +124,7 @@ impl Core {
             node_name: String::new(),
             toolchains: Vec::new(),
             draining: false,
+            desk: operator::Desk::default(),
             now,
             actions: Vec::new(),
         }
@@ -139,6 +145,8 @@ impl Core {
                 }
             }
             Event::Message { id, message } => self.on_message(id, message),
+            Event::Ask { id, asker, request } => self.on_ask(id, asker, &request),
+            Event::Sought(found) => self.desk.sought(found),
             Event::Gone { id, broken } => {
                 if let Some(reason) = broken {
                     warn!("client {id}: {reason}");
@@ -378,6 +386,7 @@ impl Core {
         info!("stopping: no new work is taken");
         self.draining = true;
         self.courtesy.stop(self.now.instant);
+        self.note_node();
         self.report_load();
         let waiting: Vec<ClientId> = self
             .clients

@@ -32,6 +32,7 @@ impl Core {
             version,
             own_address,
         });
+        self.desk.link_up(self.now.unix);
         self.announced = self.courtesy.capacity().slots;
         let login = self.first_login();
         self.actions.push(Action::Login(login));
@@ -46,6 +47,7 @@ impl Core {
             return;
         }
         self.link = None;
+        self.desk.link_down(self.now.unix);
         let port = u32::from(self.settings.port);
         let waiting: Vec<(ClientId, ByteString)> = self
             .clients
@@ -81,6 +83,8 @@ impl Core {
                 let seconds = config.max_scheduler_pong.clamp(least, most);
                 self.actions
                     .push(Action::SampleEvery(Duration::from_secs(u64::from(seconds))));
+                self.desk.greeted(&config.bench_source);
+                self.note_node();
             }
             Message::GetInternals => {
                 let text = self.internals();

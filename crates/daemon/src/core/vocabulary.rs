@@ -8,6 +8,7 @@ use std::time::Duration;
 use gelato_wire::msg::{CompileFile, GetNativeEnv};
 use gelato_wire::{ByteString, Message, ProtocolVersion};
 
+use super::operator::Asker;
 use crate::access::Offence;
 use crate::courtesy::appetite::Kind;
 use crate::courtesy::{MemoryLook, Mode};
@@ -36,6 +37,14 @@ pub(crate) enum Event {
     },
     /// A client sent a message.
     Message { id: ClientId, message: Message },
+    /// An operator's command asks for something; `asker` is the user it runs as, where known.
+    Ask {
+        id: ClientId,
+        asker: Asker,
+        request: ByteString,
+    },
+    /// A scheduler was looked for: its address, or why there is none.
+    Sought(Result<String, String>),
     /// A client's connection ended or broke; `broken` says how if it was not an ordinary end of file.
     Gone {
         id: ClientId,
@@ -108,6 +117,8 @@ pub(crate) enum Action {
     Abort(ClientId),
     /// A client did what it must not.
     Misbehaved(ClientId, Offence),
+    /// Answer a command with this, and what else the machine can tell.
+    Describe(ClientId, Box<serde_json::Value>),
     /// Send a message to the scheduler.
     Report(Message),
     /// Log in to the scheduler with this; the node's name is looked up on the way.

@@ -55,7 +55,9 @@ fn a_local_client_is_known_by_its_process() {
         let client = stream::Connection::connect_unix(&path, Limits::default());
         let (server, client) = tokio::join!(server, client);
         let pid = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(*server.unwrap().peer(), Peer::Local { pid: Some(pid) });
+        let user = Some(rustix::process::geteuid().as_raw());
+        let pid = Some(pid);
+        assert_eq!(*server.unwrap().peer(), Peer::Local { pid, user });
         assert_eq!(*client.unwrap().peer(), Peer::Socket(path));
     });
 }

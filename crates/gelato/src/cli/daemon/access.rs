@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gelato_daemon::Access;
+use clap::ValueEnum;
+use gelato_daemon::{Access, Operators};
 use gelato_net::Limits;
 use gelato_net::access::{RuleError, Rules};
 
@@ -42,6 +43,18 @@ pub(super) struct AccessArgs {
     #[arg(long, value_name = "S", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=600))]
     handshake_time: u16,
+    /// Who of this machine may pause, drain and resume
+    #[arg(long, value_enum, value_name = "WHO", default_value_t = Who::Anyone)]
+    operators: Who,
+}
+
+/// What `--operators` offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Who {
+    /// Every user
+    Anyone,
+    /// Root and the user the daemon runs as
+    Administrators,
 }
 
 impl AccessArgs {
@@ -58,6 +71,10 @@ impl AccessArgs {
             peer_transfers: self.peer_transfers.into(),
             waiting_source: megabytes(self.waiting_source),
             peer_waiting_source: megabytes(self.peer_waiting_source),
+            operators: match self.operators {
+                Who::Anyone => Operators::Anyone,
+                Who::Administrators => Operators::Administrators,
+            },
         })
     }
 
