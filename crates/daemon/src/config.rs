@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::Access;
+use crate::courtesy::CourtesyTerms;
 use gelato_net::Limits;
 use gelato_net::discovery::Wanted;
 use gelato_net::listener::Retry;
-use crate::access::Access;
-use crate::courtesy::CourtesyTerms;
 use gelato_sandbox::{Identity, Jailer, Level};
 
 /// Everything the daemon needs to know.

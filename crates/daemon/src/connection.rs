@@ -242,12 +242,21 @@ impl Client {
                 (Ok(()), true)
             }
             Transfer::Ended(Err(refusal)) => {
+                if refusal.hostile {
+                    self.offend(Offence::Archive);
+                }
                 let reason = refusal.reason.clone();
                 self.refused = Some((toolchain.clone(), refusal));
                 (Err(reason), true)
             }
-            Transfer::Broken(error) => (Err(error.to_string()), false),
+            Transfer::Broken(error) => {
+                if matches!(error, NetError::Protocol { .. }) {
+                    self.offend(Offence::Garbage);
+                }
+                (Err(error.to_string()), false)
+            }
             Transfer::Unexpected(name) => {
+                self.offend(Offence::Forbidden);
                 if let Err(error) = self.writer.send(&Message::End).await {
                     debug!("{error}");
                 }

@@ -89,6 +89,9 @@ fn settings(name: &str, value: &str) -> Option<Result<Values, String>> {
         "MAX_JOBS" => one(&keys::DAEMON_MAX_PROCESSES),
         "ALLOW_REMOTE" if value == "no" => Ok(vec![(&keys::DAEMON_NO_REMOTE, Value::Switch(true))]),
         "ALLOW_REMOTE" => Ok(Vec::new()),
+        // SUSE's; a scheduler is a service of its own here.
+        "RUN_SCHEDULER" if value == "no" => Ok(Vec::new()),
+        "RUN_SCHEDULER" => Err("no setting: enable the service icecc-scheduler instead".to_owned()),
         _ => return None,
     })
 }
@@ -145,6 +148,8 @@ mod tests {
             ["daemon.max-processes = 1", "daemon.no-remote = true"]
         );
         assert_eq!(shown("ICECC_ALLOW_REMOTE=no"), ["daemon.no-remote = true"]);
+        assert_eq!(read("ICECREAM_RUN_SCHEDULER=no").problems, []);
+        assert_eq!(read("ICECREAM_RUN_SCHEDULER=yes").problems.len(), 1);
         assert_eq!(
             shown("ICECC_NETNAME=a\nICECC_NETNAME=b"),
             ["cluster.netname = \"b\""]

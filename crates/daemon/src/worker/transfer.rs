@@ -47,6 +47,8 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
     /// Whether this machine is to blame, so that the same may work later.
     pub(crate) for_now: bool,
+    /// Whether the archive is nothing a toolchain could be by accident.
+    pub(crate) hostile: bool,
 }
 
 impl Refusal {
@@ -54,6 +56,7 @@ impl Refusal {
         Refusal {
             reason: reason.into(),
             for_now: true,
+            hostile: false,
         }
     }
 }
@@ -72,9 +75,14 @@ impl From<StoreError> for Refusal {
             }
             StoreError::BadName { .. } | StoreError::NotInstalled { .. } => false,
         };
+        let hostile = matches!(
+            error,
+            StoreError::Unpack(UnpackError::Refused { .. } | UnpackError::OtherContent { .. })
+        );
         Refusal {
             reason: error.to_string(),
             for_now,
+            hostile,
         }
     }
 }
@@ -158,6 +166,7 @@ fn install(
                 let data = chunk.decompress().map_err(|error| Refusal {
                     reason: error.to_string(),
                     for_now: false,
+                    hostile: true,
                 })?;
                 install
                     .write_all(&data)
@@ -190,5 +199,17 @@ mod tests {
         assert!(for_now(UnpackError::Aborted.into()));
         assert!(!for_now(UnpackError::Truncated("a file").into()));
         assert!(!for_now(UnpackError::NotAToolchain("usr/bin/as").into()));
+    }
+
+    #[test]
+    fn an_accident_is_not_hostile() {
+        let hostile = |error: UnpackError| Refusal::from(StoreError::from(error)).hostile;
+        assert!(hostile(UnpackError::Refused {
+            entry: "../x".into(),
+            why: "it leads outside",
+        }));
+        assert!(!hostile(UnpackError::Truncated("a file")));
+        assert!(!hostile(UnpackError::Damaged("bits".into())));
+        assert!(!hostile(UnpackError::Aborted));
     }
 }

@@ -196,7 +196,10 @@ impl Worker {
             .map_err(|error| Doubt::Unknown(error.to_string()))?
             .map_err(|error| Doubt::Bad(error.to_string()))?;
         // Where the toolchain is not the root, the compiler would follow it to the host's files.
-        if let Some(link) = link.map_err(|error| Doubt::Bad(error.to_string()))?.flatten() {
+        if let Some(link) = link
+            .map_err(|error| Doubt::Bad(error.to_string()))?
+            .flatten()
+        {
             return Err(Doubt::Bad(format!(
                 "this worker's sandbox does not change the root, and the link {} leads out of the toolchain",
                 link.display()

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use gelato_daemon::{Access, Config, CourtesyTerms, Daemon, JobLimits, Reconnect, Remote, ShutdownTrigger};
+use gelato_daemon::{
+    Access, Config, CourtesyTerms, Daemon, JobLimits, Reconnect, Remote, ShutdownTrigger,
+};
 use gelato_net::Limits;
 use gelato_net::discovery::{Place, Wanted};
 use gelato_net::listener::{Listener, Retry};

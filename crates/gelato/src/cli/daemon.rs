@@ -3,16 +3,16 @@
 //! Order matters here: everything that needs root (run folder, log, pid file, base folder) comes before giving it up, and that
 //! comes before any thread. What the daemon then does is in the crate `gelato_daemon`.
 
-mod courtesy;
-mod limits;
 pub(super) mod access;
 mod check;
+mod courtesy;
+mod limits;
 mod sandbox;
 mod service;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,39 @@ pub(crate) struct Args {
 
 /// Where the daemon listens for local programs without root.
 const HOME_SOCKET: &str = ".iceccd.socket";
+
+/// Folders that must not come to belong to the service user.
+const SHARED_FOLDERS: &[&str] = &[
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/srv",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/local",
+    "/usr/sbin",
+    "/var",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
+    "/var/run",
+    "/var/tmp",
+];
 
 /// How long running jobs may go on after the first signal.
 const GRACE: Duration = Duration::from_secs(20);
@@ -400,8 +433,19 @@ fn slots(wanted: Option<i32>) -> u32 {
 
 fn base_folder(args: &Args, as_root: bool) -> anyhow::Result<PathBuf> {
     if let Some(folder) = &args.env_basedir {
-        return std::path::absolute(folder)
-            .with_context(|| format!("unusable base folder {}", folder.display()));
+        let folder = std::path::absolute(folder)
+            .with_context(|| format!("unusable base folder {}", folder.display()))?;
+        let plain: PathBuf = folder.components().collect();
+        if SHARED_FOLDERS
+            .iter()
+            .any(|shared| plain == Path::new(shared))
+        {
+            bail!(
+                "{} is not for toolchains alone, and the base folder becomes the daemon's own: choose one below it with -b",
+                folder.display()
+            );
+        }
+        return Ok(folder);
     }
     if as_root {
         return Ok("/var/tmp/gelato-envs".into());

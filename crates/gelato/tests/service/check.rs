@@ -77,6 +77,8 @@ fn every_problem_is_named_with_what_to_do() {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
+    let (good, text) = check(User::Same, "[worker]\nhours = \"Mon-\"\n", &[]);
+    assert!(!good && text.contains("worker.hours"), "{text}");
     let (good, text) = check(User::Same, "", &["-i", "no-such-interface"]);
     assert!(
         !good && text.contains("no address at the interface"),

@@ -14,11 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Everything here is over much sooner.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who runs the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum User {
+pub(crate) enum User {
     /// Who runs the test.
     Same,
     /// Nobody.
@@ -27,7 +27,7 @@ pub enum User {
 
 impl User {
     /// Both, if the test can become another.
-    pub fn all() -> &'static [User] {
+    pub(crate) fn all() -> &'static [User] {
         if rustix::process::geteuid().is_root() {
             &[User::Same, User::Ordinary]
         } else {
@@ -36,9 +36,9 @@ impl User {
     }
 }
 
-pub struct Daemon {
-    pub folder: TempDir,
-    pub port: u16,
+pub(crate) struct Daemon {
+    pub(crate) folder: TempDir,
+    pub(crate) port: u16,
     child: Child,
     notices: UnixDatagram,
     /// Notices that came already.
@@ -46,7 +46,7 @@ pub struct Daemon {
 }
 
 /// A folder in which every user may make files.
-pub fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = tempfile::Builder::new()
         .prefix("gelato-service-")
         .tempdir_in("/var/tmp")
@@ -55,13 +55,13 @@ pub fn folder() -> TempDir {
     folder
 }
 
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = TcpListener::bind("0.0.0.0:0").unwrap();
     socket.local_addr().unwrap().port()
 }
 
 /// `gelato` with nothing of the machine's settings.
-pub fn gelato(user: User, folder: &Path) -> Command {
+pub(crate) fn gelato(user: User, folder: &Path) -> Command {
     let program = env!("CARGO_BIN_EXE_gelato");
     let mut command = match user {
         User::Same => Command::new(program),
@@ -82,14 +82,14 @@ pub fn gelato(user: User, folder: &Path) -> Command {
 
 impl Daemon {
     /// A daemon that serves, with these options.
-    pub fn start(user: User, options: &[&str]) -> Daemon {
+    pub(crate) fn start(user: User, options: &[&str]) -> Daemon {
         let mut daemon = Daemon::spawn(folder(), user, options, |_| {});
         daemon.hears("READY=1");
         daemon
     }
 
     /// A daemon that may not serve yet.
-    pub fn spawn(
+    pub(crate) fn spawn(
         folder: TempDir,
         user: User,
         options: &[&str],
@@ -125,7 +125,7 @@ impl Daemon {
     }
 
     /// Waits for a notice with this text in it.
-    pub fn hears(&mut self, text: &str) -> String {
+    pub(crate) fn hears(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = self.heard.iter().position(|notice| notice.contains(text)) {
                 return self.heard.remove(at);
@@ -141,7 +141,7 @@ impl Daemon {
     }
 
     /// Whether a notice with this text has come.
-    pub fn has_heard(&mut self, text: &str) -> bool {
+    pub(crate) fn has_heard(&mut self, text: &str) -> bool {
         self.notices.set_nonblocking(true).unwrap();
         let mut buffer = [0; 4096];
         while let Ok(length) = self.notices.recv(&mut buffer) {
@@ -153,21 +153,21 @@ impl Daemon {
     }
 
     /// What it wrote to standard error.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("stderr")).unwrap()
     }
 
     /// Waits until the log has this text.
-    pub fn logs(&self, text: &str) {
+    pub(crate) fn logs(&self, text: &str) {
         until(&format!("{text} in the log"), || self.log().contains(text));
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
     }
 
-    pub fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         let mut status = None;
         until("its end", || {
@@ -178,7 +178,7 @@ impl Daemon {
     }
 
     /// Connects from an address of this machine.
-    pub fn connect(&self, from: &str) -> TcpStream {
+    pub(crate) fn connect(&self, from: &str) -> TcpStream {
         connect(from, ([127, 0, 0, 1], self.port).into())
     }
 }
@@ -190,7 +190,7 @@ impl Drop for Daemon {
     }
 }
 
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < PATIENCE, "{what} did not come");
@@ -198,7 +198,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-pub fn connect(from: &str, to: SocketAddr) -> TcpStream {
+pub(crate) fn connect(from: &str, to: SocketAddr) -> TcpStream {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let from: IpAddr = from.parse().unwrap();
     let family = if from.is_ipv4() {
@@ -215,7 +215,7 @@ pub fn connect(from: &str, to: SocketAddr) -> TcpStream {
 }
 
 /// Exchanges versions; false if the daemon hung up.
-pub fn shakes_hands(mut peer: impl io::Read + io::Write) -> bool {
+pub(crate) fn shakes_hands(mut peer: impl io::Read + io::Write) -> bool {
     let greeting = |version: u8| [version, 0, 0, 0];
     let answered = |peer: &mut dyn io::Read| {
         let mut answer = [0; 4];
@@ -229,7 +229,7 @@ pub fn shakes_hands(mut peer: impl io::Read + io::Write) -> bool {
 }
 
 /// Whether the daemon hangs up without a word.
-pub fn is_sent_away(mut peer: TcpStream) -> bool {
+pub(crate) fn is_sent_away(mut peer: TcpStream) -> bool {
     match peer.read(&mut [0]) {
         Ok(length) => length == 0,
         Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
@@ -237,7 +237,7 @@ pub fn is_sent_away(mut peer: TcpStream) -> bool {
 }
 
 /// Whether the daemon hangs up some time, whatever it says before.
-pub fn is_left(mut peer: TcpStream) -> bool {
+pub(crate) fn is_left(mut peer: TcpStream) -> bool {
     match peer.read_to_end(&mut Vec::new()) {
         Ok(_) => true,
         Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
@@ -245,12 +245,12 @@ pub fn is_left(mut peer: TcpStream) -> bool {
 }
 
 /// After the versions something that is no message.
-pub fn breaks_the_protocol(mut peer: TcpStream) -> bool {
+pub(crate) fn breaks_the_protocol(mut peer: TcpStream) -> bool {
     shakes_hands(&peer) && peer.write_all(&[0xff; 64]).is_ok() && is_left(peer)
 }
 
 /// Lets children have a socket, under a number that is out of the way.
-pub fn inherit(socket: &impl AsFd) -> OwnedFd {
+pub(crate) fn inherit(socket: &impl AsFd) -> OwnedFd {
     let copy = fcntl_dupfd_cloexec(socket, 100).unwrap();
     fcntl_setfd(&copy, FdFlags::empty()).unwrap();
     copy

@@ -70,6 +70,8 @@ fn look(args: &Args) -> Findings {
     }
     findings.take(courtesy::terms(&settings, true, false));
     scheduler(args, &mut findings);
+    let chosen = args.max_processes.is_some();
+    findings.take(courtesy::terms(&settings::load(), chosen, false));
     let socket = findings.take(local_socket(args, as_root));
     let runs = socket
         .as_ref()
@@ -116,7 +118,8 @@ fn look(args: &Args) -> Findings {
         }
     }
     if !args.no_remote {
-        let probe = super::sandbox::probe(&Jailer::current_exe(), args.sandbox, args.weakest_sandbox);
+        let probe =
+            super::sandbox::probe(&Jailer::current_exe(), args.sandbox, args.weakest_sandbox);
         if probe.level.is_none() {
             findings.add(format!(
                 "no jobs of other machines can be caged here, so none are taken: {}; or say so with --no-remote",
