@@ -1,6 +1,7 @@
 //! Compiling through a cluster and beside it, and comparing the two.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,20 +22,29 @@ impl Daemon {
     ///
     /// The masquerade folder comes first in `PATH`, so a plain `gcc` in a makefile is the wrapper.
     pub fn wrapped(&self, task: Task) -> Task {
+        self.wrapping()
+            .into_iter()
+            .fold(task, |task, (name, value)| task.env(name, value))
+    }
+
+    /// The variables of [`Daemon::wrapped`].
+    pub fn wrapping(&self) -> Vec<(OsString, OsString)> {
         let mut path = self.programs().masquerade.clone().into_os_string();
         path.push(":/usr/local/bin:/usr/bin:/bin");
-        let task = task
-            .env("PATH", path)
-            .env("ICECC_DEBUG", "debug")
-            .env("ICECC_LOGFILE", self.wrapper_log().path())
-            .env("GELATO_BUILD_LOG", self.build_log().path());
-        match self.host().place {
-            Place::Namespace(_) => task,
-            Place::Loopback => task
-                .env("ICECC_TESTS", "1")
-                .env("ICECC_TEST_SOCKET", self.socket())
-                .env("ICECC_TEST_REMOTEBUILD", "1"),
+        let mut variables: Vec<(OsString, OsString)> = vec![
+            ("PATH".into(), path),
+            ("ICECC_DEBUG".into(), "debug".into()),
+            ("ICECC_LOGFILE".into(), self.wrapper_log().path().into()),
+            ("GELATO_BUILD_LOG".into(), self.build_log().path().into()),
+        ];
+        if matches!(self.host().place, Place::Loopback) {
+            variables.extend([
+                ("ICECC_TESTS".into(), "1".into()),
+                ("ICECC_TEST_SOCKET".into(), self.socket().into()),
+                ("ICECC_TEST_REMOTEBUILD".into(), "1".into()),
+            ]);
         }
+        variables
     }
 
     /// Runs `icecc COMPILER ARGS` in `folder`.

@@ -42,17 +42,35 @@ pub struct Cluster {
     marker: String,
     layout: Layout,
     quick_reconnect: bool,
-    scheduler_host: Host,
+    /// The first is the one daemons are told of, unless there are others.
+    schedulers: Vec<Scheduler>,
     scheduler_port: u16,
-    scheduler_log: LogFile,
-    scheduler: Option<Running>,
     daemons: Vec<Daemon>,
+    strangers: Vec<Host>,
     /// Every process seen below one of ours; none may outlive the cluster.
     family: HashSet<ProcessId>,
     down: bool,
     segment: Option<Segment>,
     folder: TempDir,
     _guard: Guard,
+}
+
+/// One scheduler, running or not.
+#[derive(Debug)]
+struct Scheduler {
+    host: Host,
+    log: LogFile,
+    process: Option<Running>,
+}
+
+impl Scheduler {
+    fn on(host: Host) -> Scheduler {
+        Scheduler {
+            log: LogFile::new(host.folder.join("scheduler.log")),
+            process: None,
+            host,
+        }
+    }
 }
 
 impl Cluster {
@@ -63,6 +81,8 @@ impl Cluster {
             run_as: RunAs::Caller,
             scheduler: None,
             daemons: Vec::new(),
+            standbys: 0,
+            strangers: 0,
             quick_reconnect: false,
         }
     }
@@ -80,14 +100,19 @@ impl Cluster {
                 .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from),
         )?;
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-        let count = u8::try_from(builder.daemons.len() + 1).context("too many hosts")?;
+        let count = builder.daemons.len() + 1 + builder.standbys + builder.strangers;
+        let count = u8::try_from(count).context("too many hosts")?;
+        if builder.standbys != 0 && builder.layout == Layout::Loopback {
+            bail!("several schedulers need hosts of their own: they all answer at one port");
+        }
         let segment = match builder.layout {
             Layout::Namespaces => Some(Segment::new(&id, count)?),
             Layout::Loopback => None,
         };
         let names = segment.as_ref().map(Segment::names).unwrap_or_default();
         let guard = Guard::new(&marker, folder.path(), &names)?;
-        let host = |number: u8, name: &str, steady_load: bool| -> Result<Host> {
+        let host = |number: u8, name: &str, shown: (bool, Option<u32>)| -> Result<Host> {
+            let (steady_load, memory) = shown;
             let host = Host {
                 name: name.to_owned(),
                 folder: folder.path().join(name),
@@ -102,15 +127,18 @@ impl Cluster {
                 marker: format!("{id}."),
                 run_as: builder.run_as,
                 steady_load,
+                memory,
+                mounts_of: None,
             };
             host.create_folders()?;
             Ok(host)
         };
-        let scheduler_host = host(1, "scheduler", false)?;
+        let mut schedulers = vec![Scheduler::on(host(1, "scheduler", (false, None))?)];
         let mut daemons = Vec::new();
         for (number, spec) in (2..).zip(&builder.daemons) {
             // All hosts share this machine's processors, and a busy Icecream worker gets no job at all.
-            let host = host(number, &spec.name, spec.flavour == Flavour::Icecream)?;
+            let steady_load = spec.steady_load || spec.flavour == Flavour::Icecream;
+            let host = host(number, &spec.name, (steady_load, spec.memory))?;
             daemons.push(Daemon {
                 log: LogFile::new(host.folder.join("daemon.log")),
                 port: if segment.is_some() {
@@ -121,11 +149,25 @@ impl Cluster {
                 programs: Programs::find(spec.flavour, folder.path())?,
                 spec: spec.clone(),
                 process: None,
+                disk: None,
                 host,
             });
         }
+        let first_standby = u8::try_from(builder.daemons.len() + 2)?;
+        for (number, standby) in (first_standby..).zip(2..builder.standbys + 2) {
+            let host = host(number, &format!("scheduler{standby}"), (false, None))?;
+            schedulers.push(Scheduler::on(host));
+        }
+        let mut strangers = Vec::new();
+        for number in 0..builder.strangers {
+            let place = builder.daemons.len() + 2 + builder.standbys + number;
+            strangers.push(host(
+                u8::try_from(place)?,
+                &format!("stranger{number}"),
+                (false, None),
+            )?);
+        }
         Ok(Cluster {
-            scheduler_log: LogFile::new(scheduler_host.folder.join("scheduler.log")),
             scheduler_port: if segment.is_some() {
                 8765
             } else {
@@ -134,11 +176,11 @@ impl Cluster {
             layout: builder.layout,
             quick_reconnect: builder.quick_reconnect,
             family: HashSet::new(),
-            scheduler: None,
             down: false,
             id,
             marker,
-            scheduler_host,
+            schedulers,
+            strangers,
             daemons,
             segment,
             folder,
@@ -151,17 +193,39 @@ impl Cluster {
     /// # Errors
     /// It is not ready in time.
     pub fn start_scheduler(&mut self, flavour: Flavour) -> Result<()> {
+        self.start_scheduler_at(0, flavour)
+    }
+
+    /// Starts scheduler `index`, or starts it again; 0 is the one that is no standby.
+    ///
+    /// # Errors
+    /// It is not ready in time.
+    pub fn start_scheduler_at(&mut self, index: usize, flavour: Flavour) -> Result<()> {
+        let position = self.schedulers[index].log.position();
+        self.launch_scheduler(index, flavour)?;
+        let Scheduler { log, process, .. } = &mut self.schedulers[index];
+        let process = process.as_mut().context("it was started just now")?;
+        wait_for_line(process, log, position, "scheduler ready")
+    }
+
+    /// Starts scheduler `index` without waiting for it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn launch_scheduler(&mut self, index: usize, flavour: Flavour) -> Result<()> {
         let programs = Programs::find(flavour, self.folder.path())?;
-        let position = self.scheduler_log.position();
-        prepare_log(&self.scheduler_log, &self.scheduler_host)?;
+        let scheduler = &mut self.schedulers[index];
+        prepare_log(&scheduler.log, &scheduler.host)?;
         let mut task = Task::new(programs.scheduler)
             .args(["-vvv", "-p", &self.scheduler_port.to_string(), "-l"])
-            .arg(self.scheduler_log.path());
+            .arg(scheduler.log.path())
+            // What it learns here is nobody else's.
+            .env("STATE_DIRECTORY", scheduler.host.folder.join("state"));
         if self.layout == Layout::Loopback {
             task = task.args(["-i", "lo"]).env("ICECC_TESTS", "1");
         }
-        let scheduler = self.scheduler.insert(self.scheduler_host.start(&task)?);
-        wait_for_line(scheduler, &self.scheduler_log, position, "scheduler ready")
+        scheduler.process = Some(scheduler.host.start(&task)?);
+        Ok(())
     }
 
     /// Starts daemon `index`, or starts it again.
@@ -169,10 +233,12 @@ impl Cluster {
     /// # Errors
     /// It cannot be started.
     pub fn start_daemon(&mut self, index: usize) -> Result<()> {
-        let scheduler = format!("{}:{}", self.scheduler_host.address, self.scheduler_port);
+        self.prepare_disk(index)?;
+        let scheduler = format!("{}:{}", self.scheduler_host().address, self.scheduler_port);
+        let one_scheduler = self.schedulers.len() == 1;
         let daemon = &mut self.daemons[index];
         prepare_log(&daemon.log, &daemon.host)?;
-        let base = daemon.base_dir();
+        let base = daemon.host.folder.join("envs");
         if daemon.host.run_as == RunAs::Caller && rustix::process::geteuid().is_root() {
             give_to_service_user(&base)?;
         }
@@ -183,13 +249,14 @@ impl Cluster {
                 &daemon.spec.name,
                 "-m",
                 &daemon.spec.slots.to_string(),
-                "-s",
-                &scheduler,
             ])
             .args(["-p", &daemon.port.to_string(), "-l"])
             .arg(daemon.log.path())
             .arg("-b")
             .arg(base);
+        if one_scheduler {
+            task = task.args(["-s", &scheduler]);
+        }
         if daemon.spec.no_remote {
             task = task.arg("--no-remote");
         }
@@ -216,10 +283,18 @@ impl Cluster {
     }
 
     pub(crate) fn wait_listed(&mut self, what: &str, most_load: u32) -> Result<()> {
-        let mut control = self.control()?;
+        let mut controls = Vec::new();
+        for index in 0..self.schedulers.len() {
+            if self.schedulers[index].process.is_some() {
+                controls.push(self.control_of(index)?);
+            }
+        }
         let mut last = Vec::new();
         wait::until_ok(LOGIN, what, || {
-            last = control.nodes()?;
+            last.clear();
+            for control in &mut controls {
+                last.extend(control.nodes()?);
+            }
             let mut ready = true;
             for daemon in &mut self.daemons {
                 let Some(process) = &mut daemon.process else {
@@ -256,11 +331,17 @@ impl Cluster {
     /// # Errors
     /// There is no scheduler.
     pub fn control(&self) -> Result<Control> {
-        let address = SocketAddr::new(
-            IpAddr::V4(self.scheduler_host.address),
-            self.scheduler_port + 1,
-        );
-        Control::connect(self.scheduler_host.namespace(), address)
+        self.control_of(0)
+    }
+
+    /// The same for scheduler `index`.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn control_of(&self, index: usize) -> Result<Control> {
+        let host = &self.schedulers[index].host;
+        let address = SocketAddr::new(IpAddr::V4(host.address), self.scheduler_port + 1);
+        Control::connect(host.namespace(), address)
     }
 
     /// The first daemon.
@@ -273,19 +354,54 @@ impl Cluster {
         &self.daemons[1..]
     }
 
+    /// All daemons, the submitter first.
+    pub fn daemons(&self) -> &[Daemon] {
+        &self.daemons
+    }
+
+    /// Machines with nothing of ours.
+    pub fn strangers(&self) -> &[Host] {
+        &self.strangers
+    }
+
     /// The scheduler's log.
     pub fn scheduler_log(&self) -> &LogFile {
-        &self.scheduler_log
+        &self.schedulers[0].log
     }
 
     /// The running scheduler.
     pub fn scheduler(&self) -> Option<&Running> {
-        self.scheduler.as_ref()
+        self.scheduler_at(0)
+    }
+
+    /// Scheduler `index`, if it runs.
+    pub fn scheduler_at(&self, index: usize) -> Option<&Running> {
+        self.schedulers[index].process.as_ref()
+    }
+
+    /// How many schedulers there are, running or not.
+    pub fn scheduler_count(&self) -> usize {
+        self.schedulers.len()
     }
 
     /// The scheduler's machine.
     pub fn scheduler_host(&self) -> &Host {
-        &self.scheduler_host
+        &self.schedulers[0].host
+    }
+
+    /// Number of the host of scheduler `index` in the network.
+    pub fn scheduler_number(&self, index: usize) -> u8 {
+        let number = if index == 0 {
+            1
+        } else {
+            self.daemons.len() + 1 + index
+        };
+        u8::try_from(number).unwrap_or(u8::MAX)
+    }
+
+    /// Number of the host of daemon `index` in the network.
+    pub fn daemon_number(&self, index: usize) -> u8 {
+        u8::try_from(index + 2).unwrap_or(u8::MAX)
     }
 
     /// The network, if hosts have namespaces.
@@ -306,9 +422,46 @@ impl Cluster {
 
     /// Kills the scheduler without warning.
     pub fn kill_scheduler(&mut self) {
-        if let Some(mut scheduler) = self.scheduler.take() {
+        self.kill_scheduler_at(0);
+    }
+
+    /// The same for scheduler `index`.
+    pub fn kill_scheduler_at(&mut self, index: usize) {
+        if let Some(mut scheduler) = self.schedulers[index].process.take() {
             scheduler.kill();
         }
+    }
+
+    /// Programs that should run and have ended, with how they ended. Each is told once.
+    pub fn unexpected_ends(&mut self) -> Vec<(String, String)> {
+        let mut ended = Vec::new();
+        for (name, process) in self.running() {
+            if let Ok(Some(status)) = process.ended() {
+                ended.push((name, format!("{status}: {}", process.stderr())));
+            }
+        }
+        for daemon in &mut self.daemons {
+            if ended.iter().any(|(name, _)| *name == daemon.spec.name) {
+                daemon.process = None;
+            }
+        }
+        for scheduler in &mut self.schedulers {
+            if ended.iter().any(|(name, _)| *name == scheduler.host.name) {
+                scheduler.process = None;
+            }
+        }
+        ended
+    }
+
+    /// Takes the process of daemon `index` out of the cluster's hands, without doing anything to it.
+    pub fn release_daemon(&mut self, index: usize) -> Option<Running> {
+        self.note_family();
+        self.daemons[index].process.take()
+    }
+
+    /// Takes the process of scheduler `index` out of the cluster's hands, without doing anything to it.
+    pub fn release_scheduler(&mut self, index: usize) -> Option<Running> {
+        self.schedulers[index].process.take()
     }
 
     /// Kills a daemon and all it started without warning.
@@ -371,6 +524,7 @@ impl Cluster {
                     .map(|id| format!("process left: {}", id.describe())),
             );
         }
+        self.remove_small_disks();
         let hosts: Vec<&Host> = self.hosts().collect();
         complaints.extend(leak::find(&self.marker, self.folder.path(), &hosts));
         if !complaints.is_empty() {
@@ -402,7 +556,11 @@ impl Cluster {
                     LogFile::new(daemon.host.folder.join("wrapper.log")),
                 ]
             })
-            .chain([self.scheduler_log.clone()]);
+            .chain(
+                self.schedulers
+                    .iter()
+                    .map(|scheduler| scheduler.log.clone()),
+            );
         for log in logs {
             eprintln!("--- end of {}\n{}", log.path().display(), log.tail(40));
         }
@@ -412,7 +570,8 @@ impl Cluster {
         self.daemons
             .iter()
             .map(|daemon| &daemon.host)
-            .chain([&self.scheduler_host])
+            .chain(self.schedulers.iter().map(|scheduler| &scheduler.host))
+            .chain(&self.strangers)
     }
 
     fn running(&mut self) -> Vec<(String, &mut Running)> {
@@ -421,12 +580,57 @@ impl Cluster {
             .iter_mut()
             .filter_map(|daemon| Some((daemon.spec.name.clone(), daemon.process.as_mut()?)));
         let mut all: Vec<(String, &mut Running)> = daemons.collect();
-        all.extend(
-            self.scheduler
-                .as_mut()
-                .map(|scheduler| ("scheduler".to_owned(), scheduler)),
-        );
+        all.extend(self.schedulers.iter_mut().filter_map(|scheduler| {
+            Some((scheduler.host.name.clone(), scheduler.process.as_mut()?))
+        }));
         all
+    }
+
+    /// Ends those who hold the small disks.
+    fn remove_small_disks(&mut self) {
+        for daemon in &mut self.daemons {
+            daemon.disk = None;
+        }
+    }
+
+    /// A small disk is a file system in a mount namespace of its own, which lasts as long as one sleeping process: a
+    /// mount where everybody sees it would end up in the namespaces of programs that have nothing to do with us.
+    fn prepare_disk(&mut self, index: usize) -> Result<()> {
+        let daemon = &mut self.daemons[index];
+        let (Some(megabytes), None) = (daemon.spec.disk, &daemon.disk) else {
+            return Ok(());
+        };
+        let base = daemon.host.folder.join("envs");
+        let script = format!(
+            "mount -t tmpfs -o size={megabytes}m,mode=755 gelato-lab \"$0\" && chown --reference=\"$1\" \"$0\" && \
+             touch \"$0/.ready\" && exec tail -f /dev/null"
+        );
+        if daemon.host.run_as == RunAs::Caller && rustix::process::geteuid().is_root() {
+            give_to_service_user(&base)?;
+        }
+        let like = daemon.host.folder.join("like-envs");
+        fs::write(&like, "")?;
+        let meta = fs::metadata(&base)?;
+        chown(
+            &like,
+            Some(std::os::unix::fs::MetadataExt::uid(&meta)),
+            Some(std::os::unix::fs::MetadataExt::gid(&meta)),
+        )?;
+        let task = Task::new("sh").args(["-c", &script]).arg(&base).arg(&like);
+        let mut holder = daemon.host.start(&task)?;
+        let ready = proc::root_of(holder.pid())
+            .join(base.strip_prefix("/")?)
+            .join(".ready");
+        wait::until_ok(LOGIN, "a small disk", || {
+            if let Some(status) = holder.ended()? {
+                bail!("it could not be mounted: {status}: {}", holder.stderr());
+            }
+            Ok(ready.exists().then_some(()))
+        })?;
+        fs::remove_file(ready)?;
+        daemon.host.mounts_of = Some(holder.pid());
+        daemon.disk = Some(holder);
+        Ok(())
     }
 
     /// Remembers everything that runs below our programs now.
@@ -460,6 +664,7 @@ impl Cluster {
             all.iter().all(|id| !id.is_alive()).then_some(())
         });
         self.segment = None;
+        self.remove_small_disks();
         if std::env::var_os("GELATO_LAB_KEEP").is_some() {
             eprintln!("kept: {}", self.folder.path().display());
             self.folder.disable_cleanup(true);

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::host::{Host, Place, RunAs, Running};
 use crate::log::LogFile;
+use crate::proc;
 use crate::programs::Programs;
 use crate::spec::DaemonSpec;
 
@@ -18,9 +19,16 @@ pub struct Daemon {
     pub(crate) port: u16,
     pub(crate) programs: Programs,
     pub(crate) process: Option<Running>,
+    /// Holds the small disk.
+    pub(crate) disk: Option<Running>,
 }
 
 impl Daemon {
+    /// Its name in the cluster.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
     /// The machine it is on.
     pub fn host(&self) -> &Host {
         &self.host
@@ -57,9 +65,13 @@ impl Daemon {
         self.port
     }
 
-    /// Folder of its environments.
+    /// Folder of its environments, as seen from here.
     pub fn base_dir(&self) -> PathBuf {
-        self.host.folder.join("envs")
+        let base = self.host.folder.join("envs");
+        match (&self.disk, base.strip_prefix("/")) {
+            (Some(holder), Ok(relative)) => proc::root_of(holder.pid()).join(relative),
+            _ => base,
+        }
     }
 
     /// Its socket for wrappers.

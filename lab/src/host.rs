@@ -49,6 +49,10 @@ pub struct Host {
     pub(crate) run_as: RunAs,
     /// Counters of processor time that never advance, in place of `/proc/stat`.
     pub(crate) steady_load: bool,
+    /// Gigabytes of memory programs are shown, if not those there are.
+    pub(crate) memory: Option<u32>,
+    /// The process whose mounts programs share, if they do not get mounts of their own.
+    pub(crate) mounts_of: Option<i32>,
 }
 
 /// A program to run on a host.
@@ -96,6 +100,10 @@ impl Host {
             };
             fs::set_permissions(&folder, Permissions::from_mode(mode))?;
             self.give(&folder)?;
+        }
+        if let Some(gigabytes) = self.memory {
+            let true_words = fs::read_to_string("/proc/meminfo")?;
+            fs::write(self.folder.join("meminfo"), meminfo(&true_words, gigabytes))?;
         }
         // An unchanging copy: from its counters every share of processor time comes out as idle.
         fs::copy("/proc/stat", self.folder.join("stat"))?;
@@ -219,8 +227,16 @@ impl Host {
             if self.steady_load {
                 mounts.push_str(" && mount --bind \"$0/stat\" /proc/stat");
             }
+            if self.memory.is_some() {
+                mounts.push_str(" && mount --bind \"$0/meminfo\" /proc/meminfo");
+            }
             mounts.push_str(" && exec \"$@\"");
             let net = format!("--net={}", crate::segment::file(name).display());
+            if let Some(pid) = self.mounts_of {
+                let mounts = format!("--mount=/proc/{pid}/ns/mnt");
+                words.extend(["nsenter", &net, &mounts, "--"].map(Into::into));
+                return self.as_user(words, program);
+            }
             words.extend(
                 [
                     "nsenter",
@@ -241,6 +257,10 @@ impl Host {
                 self.folder.clone().into_os_string(),
             ]);
         }
+        self.as_user(words, program)
+    }
+
+    fn as_user(&self, mut words: Vec<OsString>, program: &OsStr) -> Command {
         if self.run_as == RunAs::Ordinary && rustix::process::geteuid().is_root() {
             let id = NOBODY.to_string();
             words.extend(
@@ -261,6 +281,26 @@ impl Host {
         command.args(&words[1..]);
         command
     }
+}
+
+/// `/proc/meminfo` of a machine with so many gigabytes, half of them free.
+fn meminfo(true_words: &str, gigabytes: u32) -> String {
+    let kilobytes = u64::from(gigabytes) << 20;
+    let mut text = String::new();
+    for line in true_words.lines() {
+        let name = line.split(':').next().unwrap_or_default();
+        let value = match name {
+            "MemTotal" => Some(kilobytes),
+            "MemFree" | "MemAvailable" => Some(kilobytes / 2),
+            "SwapTotal" | "SwapFree" | "Buffers" | "Cached" => Some(0),
+            _ => None,
+        };
+        match value {
+            Some(value) => text.push_str(&format!("{name}: {value:>14} kB\n")),
+            None => text.push_str(&format!("{line}\n")),
+        }
+    }
+    text
 }
 
 impl Task {
@@ -365,6 +405,13 @@ impl Running {
     pub fn signal(&self, signal: Signal) {
         if let Some(id) = self.id() {
             id.signal(signal);
+        }
+    }
+
+    /// Does what ^C in its terminal would: its whole process group hears of it.
+    pub fn interrupt(&self) {
+        if let Some(pid) = Pid::from_raw(self.pid()) {
+            let _ = kill_process_group(pid, Signal::INT);
         }
     }
 

@@ -12,6 +12,7 @@
 //! | [`build`] | compiling through a cluster and beside it, and comparing |
 //! | [`record`] | which job ran where |
 //! | [`corpus`] | real command lines, bare and through a cluster, with everything compared |
+//! | [`soak`] | builds while everything fails at random |
 //! | [`control`] | the scheduler's text port |
 //! | [`sources`] | projects to compile that nobody here wrote |
 //! | [`log`], [`proc`], [`wait`] | log files, processes, deadlines |
@@ -29,6 +30,7 @@ pub mod proc;
 pub mod programs;
 pub mod record;
 pub mod segment;
+pub mod soak;
 pub mod sources;
 pub mod spec;
 pub mod wait;

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -54,6 +55,25 @@ impl ProcessId {
     /// Whether it is stopped by a signal.
     pub fn is_stopped(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && stat.state == 'T')
+    }
+
+    /// How long ago it started.
+    pub fn age(&self) -> Duration {
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let uptime: f64 = uptime
+            .split_ascii_whitespace()
+            .next()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(0.0);
+        let ticks = rustix::param::clock_ticks_per_second();
+        let started = self.started as f64 / ticks as f64;
+        Duration::try_from_secs_f64(uptime - started).unwrap_or_default()
+    }
+
+    /// Whether the file it runs is called `name`.
+    pub fn runs(&self, name: &str) -> bool {
+        fs::read_link(format!("/proc/{}/exe", self.pid))
+            .is_ok_and(|program| program.file_name().is_some_and(|last| last == name))
     }
 
     /// Name and command line, for people.
@@ -108,10 +128,33 @@ pub fn descendants_named(pid: i32, names: &[&str]) -> Vec<ProcessId> {
         .collect()
 }
 
+/// The file system as process `pid` sees it.
+pub fn root_of(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/root"))
+}
+
+/// Processes that were started with the variable `name` set to `value`.
+pub fn with_variable(name: &str, value: &str) -> Vec<ProcessId> {
+    let wanted = format!("{name}={value}");
+    all()
+        .into_iter()
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| {
+                text.split(|byte| *byte == 0)
+                    .any(|variable| variable == wanted.as_bytes())
+            })
+        })
+        .filter_map(ProcessId::of)
+        .filter(ProcessId::is_alive)
+        .collect()
+}
+
 /// Processes that belong to a cluster: by `marker` in their environment, or because their program, working folder, root
-/// or a mount lies below `folder`.
+/// or a mount lies below `folder`. Mounts that we see ourselves tell nothing: everybody may see them.
 pub fn belonging_to(marker: &str, folder: &Path) -> Vec<ProcessId> {
     let folder_bytes = folder.as_os_str().as_encoded_bytes();
+    let mounts_tell =
+        fs::read("/proc/self/mountinfo").is_ok_and(|own| !contains(&own, folder_bytes));
     all()
         .into_iter()
         .filter(|pid| u32::try_from(*pid) != Ok(std::process::id()))
@@ -124,7 +167,7 @@ pub fn belonging_to(marker: &str, folder: &Path) -> Vec<ProcessId> {
                     fs::read_link(format!("/proc/{pid}/{link}"))
                         .is_ok_and(|to: PathBuf| to.starts_with(folder))
                 })
-                || has("mountinfo", folder_bytes)
+                || mounts_tell && has("mountinfo", folder_bytes)
         })
         .filter_map(ProcessId::of)
         .filter(ProcessId::is_alive)

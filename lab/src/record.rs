@@ -4,6 +4,7 @@
 //! several processes are mixed and told apart by process number.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -25,6 +26,19 @@ pub struct JobRecord {
     pub verdict: Verdict,
     /// What it was about: a path or a command line.
     pub what: String,
+    /// When and how, if the record tells.
+    pub course: Option<Course>,
+}
+
+/// When a job ran and how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// Its end, in milliseconds since 1970.
+    pub ended: u64,
+    /// From start to end of the wrapper.
+    pub took: Duration,
+    /// Exit code of the wrapper.
+    pub exit_code: i32,
 }
 
 /// How many jobs ran where.
@@ -74,9 +88,15 @@ pub fn from_build_log(text: &str) -> Result<Vec<JobRecord>> {
                 "failed-over" => Verdict::FailedOver(field(3)?.to_owned()),
                 other => bail!("unknown verdict {other:?}"),
             };
+            let course = Course {
+                ended: field(1)?.parse()?,
+                took: Duration::from_millis(field(6)?.parse()?),
+                exit_code: field(5)?.parse()?,
+            };
             Ok(JobRecord {
                 verdict,
                 what: field(11)?.to_owned(),
+                course: Some(course),
             })
         })
         .collect()
@@ -137,6 +157,7 @@ pub fn from_icecream_log(text: &str) -> Vec<JobRecord> {
             JobRecord {
                 verdict,
                 what: job.what,
+                course: None,
             }
         })
         .collect()
@@ -189,6 +210,14 @@ ICECC[3] 2026-11-20 23:12:23: <building_local>
             }
         );
         assert_eq!(records[1].verdict, Verdict::Local("link".into()));
+        assert_eq!(
+            records[0].course,
+            Some(Course {
+                ended: 1_795_216_383_000,
+                took: Duration::from_millis(50),
+                exit_code: 0
+            })
+        );
         assert!(from_build_log("2\tx").is_err());
     }
 }

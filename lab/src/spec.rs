@@ -24,6 +24,11 @@ pub struct DaemonSpec {
     pub(crate) flavour: Flavour,
     pub(crate) slots: u32,
     pub(crate) no_remote: bool,
+    pub(crate) steady_load: bool,
+    /// Gigabytes of memory it is shown.
+    pub(crate) memory: Option<u32>,
+    /// Megabytes of the file system the toolchains are on, if it is one of its own.
+    pub(crate) disk: Option<u32>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) args: Vec<OsString>,
 }
@@ -36,6 +41,9 @@ impl DaemonSpec {
             flavour,
             slots: 2,
             no_remote: false,
+            steady_load: false,
+            memory: None,
+            disk: None,
             env: Vec::new(),
             args: Vec::new(),
         }
@@ -54,6 +62,34 @@ impl DaemonSpec {
     #[must_use]
     pub fn slots(mut self, slots: u32) -> DaemonSpec {
         self.slots = slots;
+        self
+    }
+
+    /// Takes jobs of other machines, or takes none.
+    #[must_use]
+    pub fn remote(mut self, remote: bool) -> DaemonSpec {
+        self.no_remote = !remote;
+        self
+    }
+
+    /// Has the daemon see a machine whose processors are idle for ever, however busy this one is.
+    #[must_use]
+    pub fn steady_load(mut self) -> DaemonSpec {
+        self.steady_load = true;
+        self
+    }
+
+    /// Shows the daemon a machine with this many gigabytes of memory, half of them free.
+    #[must_use]
+    pub fn memory(mut self, gigabytes: u32) -> DaemonSpec {
+        self.memory = Some(gigabytes);
+        self
+    }
+
+    /// Puts the toolchains and job folders on a file system of their own with this many megabytes; needs root.
+    #[must_use]
+    pub fn small_disk(mut self, megabytes: u32) -> DaemonSpec {
+        self.disk = Some(megabytes);
         self
     }
 
@@ -79,6 +115,8 @@ pub struct Builder {
     pub(crate) run_as: RunAs,
     pub(crate) scheduler: Option<Flavour>,
     pub(crate) daemons: Vec<DaemonSpec>,
+    pub(crate) standbys: usize,
+    pub(crate) strangers: usize,
     pub(crate) quick_reconnect: bool,
 }
 
@@ -101,6 +139,20 @@ impl Builder {
     #[must_use]
     pub fn daemon(mut self, daemon: DaemonSpec) -> Builder {
         self.daemons.push(daemon);
+        self
+    }
+
+    /// Adds further schedulers on hosts of their own; daemons then find the best one by asking the network.
+    #[must_use]
+    pub fn standby_schedulers(mut self, count: usize) -> Builder {
+        self.standbys = count;
+        self
+    }
+
+    /// Adds machines on the same network that have nothing of ours.
+    #[must_use]
+    pub fn strangers(mut self, count: usize) -> Builder {
+        self.strangers = count;
         self
     }
 
@@ -146,7 +198,9 @@ impl Builder {
     fn launch(&self) -> Result<Cluster> {
         let mut cluster = Cluster::prepare(self)?;
         if let Some(flavour) = self.scheduler {
-            cluster.start_scheduler(flavour)?;
+            for index in 0..cluster.scheduler_count() {
+                cluster.start_scheduler_at(index, flavour)?;
+            }
         }
         for index in 0..self.daemons.len() {
             cluster.start_daemon(index)?;

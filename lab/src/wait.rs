@@ -25,6 +25,27 @@ pub fn until<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T
 pub fn until_ok<T>(
     limit: Duration,
     what: &str,
+    probe: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    repeat(limit, PAUSE, what, probe)
+}
+
+/// Like [`until_ok`] for a probe that costs those who are asked something: it is tried a few times a second.
+///
+/// # Errors
+/// As [`until_ok`].
+pub fn until_slowly<T>(
+    limit: Duration,
+    what: &str,
+    probe: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    repeat(limit, 60 * PAUSE, what, probe)
+}
+
+fn repeat<T>(
+    limit: Duration,
+    pause: Duration,
+    what: &str,
     mut probe: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let end = Instant::now() + limit;
@@ -35,8 +56,13 @@ pub fn until_ok<T>(
         if Instant::now() >= end {
             bail!("{what}: not within {limit:?}");
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
     }
+}
+
+/// Returns at `moment`: for what shall happen at a given time, not for what is waited for.
+pub fn until_moment(moment: Instant) {
+    std::thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 
 #[cfg(test)]
