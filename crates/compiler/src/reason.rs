@@ -215,6 +215,15 @@ reasons! {
     /// The worker ran out of memory or disk.
     WorkerOutOfMemory = "worker-out-of-memory"
         => "Give the worker more memory or disk, or fewer jobs.",
+    /// The worker had no time or no room for the job, or is being stopped.
+    WorkerBusy = "worker-busy"
+        => "Nothing to do if it is rare; otherwise add workers or slots.",
+    /// The job took longer, wrote more or did nothing for longer than the worker allows.
+    WorkerLimit = "worker-limit"
+        => "Raise the limits of the worker (`worker.job-…` in gelato.toml) if the job needs that much.",
+    /// The compiler crashed or was killed on the worker, or lacks a part of itself there.
+    WorkerCrashed = "worker-crashed"
+        => "Look into the log of the worker; if the compiler crashes here, too, report it to its makers.",
     /// The remote compiler printed something; the local one says it with source lines.
     RemoteOutput = "remote-output"
         => "Correct what the compiler warns about: the job then is done once, elsewhere.",

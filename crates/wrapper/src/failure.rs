@@ -64,6 +64,9 @@ impl Failure {
             LocalReason::RemoteOutput
                 | LocalReason::RemoteFailure
                 | LocalReason::WorkerOutOfMemory
+                | LocalReason::WorkerBusy
+                | LocalReason::WorkerLimit
+                | LocalReason::WorkerCrashed
                 | LocalReason::PreprocessorFailed
                 | LocalReason::PreprocessorOutput
                 | LocalReason::ContextualSource
@@ -107,6 +110,38 @@ impl From<Failure> for Stop {
     }
 }
 
+/// A result that says that the job is not done, and that the source is not to blame. Gelato's workers say more in the last
+/// line of what the compiler printed: `gelato: CODE: SENTENCE`.
+pub(crate) fn handed_back(stderr: &[u8]) -> Failure {
+    const ELSEWHERE: [LocalReason; 4] = [
+        LocalReason::WorkerBusy,
+        LocalReason::WorkerLimit,
+        LocalReason::WorkerCrashed,
+        LocalReason::WorkerOutOfMemory,
+    ];
+    let text = String::from_utf8_lossy(stderr);
+    let said = text
+        .lines()
+        .last()
+        .and_then(|line| line.strip_prefix("gelato: "));
+    if let Some((code, sentence)) = said.and_then(|said| said.split_once(": ")) {
+        let sentence: String = sentence
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
+        let text = format!("the worker gave the job back: {sentence}");
+        if let Some(reason) = ELSEWHERE.into_iter().find(|reason| reason.code() == code) {
+            return Failure::there(reason, text);
+        }
+        if code == LocalReason::RemoteFailure.code() {
+            return Failure::here(LocalReason::RemoteFailure, text);
+        }
+    }
+    let text = "the worker ran out of memory or disk";
+    Failure::there(LocalReason::WorkerOutOfMemory, text)
+}
+
 /// A connection error of a worker as the reason it stands for.
 pub(crate) fn worker_lost(error: &NetError, number: u32) -> Failure {
     let reason = match error {
@@ -116,4 +151,34 @@ pub(crate) fn worker_lost(error: &NetError, number: u32) -> Failure {
         _ => LocalReason::WorkerLost,
     };
     Failure::there(reason, error.to_string()).numbered(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_says_of_a_job_it_gives_back_is_recorded() {
+        let crashed =
+            b"x.c:1: internal compiler error\ngelato: worker-crashed: the compiler crashed\n";
+        let failure = handed_back(crashed);
+        assert_eq!(failure.reason, LocalReason::WorkerCrashed);
+        assert!(failure.another_worker && failure.text.ends_with(": the compiler crashed"));
+        let odd = handed_back(b"gelato: remote-failure: no object\n");
+        assert_eq!(odd.reason, LocalReason::RemoteFailure);
+        assert!(!odd.another_worker);
+        for other in [
+            &b""[..],
+            b"cc1: out of memory",
+            b"gelato: the worker has no time for it\n",
+            b"gelato: no-such-code: text\n",
+            b"gelato: worker-busy: not the last line\nend\n",
+            b"\xff\xfe\n",
+        ] {
+            assert_eq!(handed_back(other).reason, LocalReason::WorkerOutOfMemory);
+        }
+        let long = [b"gelato: worker-busy: \x1b[31m".as_slice(), &[b'x'; 9999]].concat();
+        let text = handed_back(&long).text;
+        assert!(text.len() < 300 && !text.contains('\x1b'));
+    }
 }

@@ -244,6 +244,7 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
         Outcome::Here(failure) => {
             job.tell(&failure);
             job.record.reason = Some(failure.reason);
+            job.record.detail.clone_from(&failure.text);
             if job.record.place == Place::Remote {
                 job.record.place = Place::FailedOver;
             }

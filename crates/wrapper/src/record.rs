@@ -1,7 +1,7 @@
 //! The build log: one line for every finished job, for `gelato build` and for people.
 //!
 //! Tab-separated: `1`, end of the job in Unix milliseconds, verdict, reason code (of a remote job: `-`, or `verified` if further workers did it as well and agreed), worker, exit code, milliseconds in all, milliseconds between source sent and result
-//! received, CPU milliseconds of local children, bytes sent, bytes received, output or source. A line is appended with a single write.
+//! received, CPU milliseconds of local children, bytes sent, bytes received, output or source, what went wrong in words or `-`. A line is appended with a single write.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -36,7 +36,12 @@ pub(crate) struct Record {
     pub(crate) received: u64,
     /// Several workers did the job and agreed.
     pub(crate) verified: bool,
+    /// How the last attempt elsewhere failed, in words.
+    pub(crate) detail: String,
 }
+
+/// Characters of words in a line: it is to be written at once.
+const LONGEST_DETAIL: usize = 400;
 
 impl Record {
     pub(crate) fn new() -> Record {
@@ -50,6 +55,7 @@ impl Record {
             sent: 0,
             received: 0,
             verified: false,
+            detail: String::new(),
         }
     }
 
@@ -90,10 +96,19 @@ impl Record {
             self.received,
         )
         .into_bytes();
-        line.extend(name.as_bytes().iter().map(|&byte| match byte {
+        let plain = |byte: &u8| match byte {
             b'\t' | b'\n' | b'\r' => b'?',
-            other => other,
-        }));
+            other => *other,
+        };
+        line.extend(name.as_bytes().iter().map(plain));
+        line.push(b'\t');
+        let detail = if self.detail.is_empty() {
+            "-"
+        } else {
+            &self.detail
+        };
+        let detail: String = detail.chars().take(LONGEST_DETAIL).collect();
+        line.extend(detail.as_bytes().iter().map(plain));
         line.push(b'\n');
         line
     }
@@ -104,16 +119,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_twelve_fields_whatever_the_name() {
+    fn a_line_has_thirteen_fields_whatever_the_name() {
         let mut record = Record::new();
         record.place = Place::FailedOver;
         record.reason = Some(LocalReason::WorkerLost);
+        record.detail = format!("gone\t\n{}", "x".repeat(1000));
         let line = record.line(3, OsStr::new("a\tb\nc.o"));
         let text = String::from_utf8(line).expect("text");
         let fields: Vec<&str> = text.trim_end_matches('\n').split('\t').collect();
-        assert_eq!(fields.len(), 12);
+        assert_eq!(fields.len(), 13);
         assert_eq!(fields[2..6], ["failed-over", "worker-lost", "-", "3"]);
         assert_eq!(fields[11], "a?b?c.o");
+        assert!(fields[12].starts_with("gone??x") && fields[12].len() == LONGEST_DETAIL);
         assert_eq!(text.matches('\n').count(), 1);
     }
 }

@@ -151,6 +151,7 @@ impl Attempt<'_> {
             } else if retry {
                 job.attempts_failed += 1;
                 job.tell(&failure);
+                job.record.detail.clone_from(&failure.text);
                 self.failed = Some((self.address, failure.told()));
             } else if let Some(pause) = pause {
                 waiting::wait(&[], Instant::now().checked_add(pause), self.signals)?;

@@ -17,7 +17,7 @@ use gelato_wire::msg::{CompileFile, CompileResult, TransferEnv, VerifyEnv};
 use gelato_wire::{ByteString, Message, ProtocolVersion};
 use rustix::event::PollFlags;
 
-use crate::failure::{Failure, Stop, worker_lost};
+use crate::failure::{Failure, Stop, handed_back, worker_lost};
 use crate::log::Log;
 use crate::signals::Signals;
 use crate::source::Source;
@@ -222,12 +222,7 @@ impl<'a> Worker<'a> {
         let stderr = stderr.as_bytes().to_vec();
         let prints = !stdout.is_empty() || !stderr.is_empty();
         if status != 0 && out_of_memory {
-            return Err(Failure::there(
-                LocalReason::WorkerOutOfMemory,
-                "the worker ran out of memory or disk",
-            )
-            .numbered(101)
-            .into());
+            return Err(handed_back(&stderr).numbered(101).into());
         }
         let exact = plan.remote_text_is_exact() && !diagnostics::quotes_merged_text(&stderr);
         let exact = exact || (plan.family == Family::Gcc && !caret_workaround);

@@ -2,8 +2,8 @@
 //!
 //! The line is tab-separated: format version `1`, end in ms since 1970, verdict (`remote`, `local`,
 //! `failed-over`, `refused`), reason code, worker, exit code, wall ms, ms the worker had the job, CPU ms of
-//! local children, bytes sent, bytes received, file. Lines of any other form are counted as
-//! unreadable and otherwise ignored.
+//! local children, bytes sent, bytes received, file, what went wrong in words (or `-`). Lines of any
+//! other form are counted as unreadable and otherwise ignored.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -15,6 +15,9 @@ use gelato_compiler::LocalReason;
 /// The reason of jobs that could have gone elsewhere, had there been an elsewhere.
 const NO_CLUSTER: &str = "no-cluster";
 
+/// Different refusals that are shown.
+const MOST_REFUSALS: usize = 5;
+
 /// What a build's jobs came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
@@ -25,6 +28,8 @@ pub(crate) struct Summary {
     refused: u64,
     /// Why jobs were compiled here, by reason code.
     reasons: BTreeMap<String, u64>,
+    /// What workers said when they refused a toolchain, and which worker.
+    refusals: BTreeSet<String>,
     workers: BTreeSet<String>,
     /// How long workers had the remote jobs, in all.
     worker_time: Duration,
@@ -80,6 +85,16 @@ impl Summary {
             }
             _ => return None,
         }
+        // Older wrappers do not say; and what went well at last still tells of a worker that cannot be used.
+        let words = fields.nth(4).filter(|words| *words != "-");
+        let is_refusal = reason == LocalReason::ToolchainRejected.code()
+            || reason == LocalReason::WorkerRefused.code();
+        if let Some(words) = words
+            && is_refusal
+            && self.refusals.len() < MOST_REFUSALS
+        {
+            self.refusals.insert(format!("{worker}: {words}"));
+        }
         Some(())
     }
 
@@ -128,6 +143,11 @@ impl Summary {
             );
         }
         line
+    }
+
+    /// What workers refused, for whoever wants every worker to be of use.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = &str> {
+        self.refusals.iter().map(String::as_str)
     }
 
     /// Reason codes with their counts, most frequent first.
@@ -183,6 +203,19 @@ mod tests {
              (2 no-compile-step, 1 worker-lost); 2.0 s of compiling done by others, 2.3 s in all"
         );
         assert_eq!(summary.explanations().len(), 2);
+    }
+
+    #[test]
+    fn what_workers_refuse_is_shown_once() {
+        let line = "1\t1002\tfailed-over\ttoolchain-rejected\t10.0.0.2:10245\t0\t30\t0\t9\t0\t0\ta.o\tthe worker \
+                    refuses the toolchain: archive is truncated\n";
+        let summary = Summary::read(line.repeat(3).as_bytes());
+        let refusals: Vec<&str> = summary.refusals().collect();
+        assert_eq!(
+            refusals,
+            ["10.0.0.2:10245: the worker refuses the toolchain: archive is truncated"]
+        );
+        assert_eq!(summary.failed_over, 3);
     }
 
     #[test]

@@ -167,6 +167,9 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
             eprintln!("{line}");
         }
     }
+    for refusal in summary.refusals() {
+        eprintln!("gelato: {refusal}");
+    }
     eprintln!("{}", summary.line(started.elapsed()));
     Ok(exit_code(status))
 }

@@ -394,6 +394,18 @@ fn whatever_a_worker_does_the_object_is_right() {
         (Behaviour::Garbage, "worker-garbage"),
         (Behaviour::WrongMessage, "worker-garbage"),
         (Behaviour::OutOfMemory, "worker-out-of-memory"),
+        (
+            Behaviour::GivesBack("gelato: worker-busy: no time\n"),
+            "worker-busy",
+        ),
+        (
+            Behaviour::GivesBack("x\ngelato: worker-limit: it slept\n"),
+            "worker-limit",
+        ),
+        (
+            Behaviour::GivesBack("gelato: worker-crashed: it died\n"),
+            "worker-crashed",
+        ),
         (Behaviour::Fails(1), "remote-failure"),
         (Behaviour::Fails(105), "remote-failure"),
         (Behaviour::EmptyObject, "worker-garbage"),
@@ -421,7 +433,14 @@ fn whatever_a_worker_does_the_object_is_right() {
             "{behaviour:?}"
         );
         let text = String::from_utf8_lossy(&ours.stderr).into_owned();
-        let quiet = ["worker-out-of-memory", "remote-failure"].contains(&reason);
+        let quiet = [
+            "worker-out-of-memory",
+            "worker-busy",
+            "worker-limit",
+            "worker-crashed",
+            "remote-failure",
+        ];
+        let quiet = quiet.contains(&reason);
         assert_eq!(
             text.lines().count(),
             usize::from(!quiet),

@@ -107,7 +107,7 @@ impl Fixture {
     pub(crate) fn last(&self) -> (String, String, String) {
         let log = self.log();
         let line = log.last().expect("a line in the build log");
-        assert_eq!(line.len(), 12, "{line:?}");
+        assert_eq!(line.len(), 13, "{line:?}");
         (line[2].clone(), line[3].clone(), line[5].clone())
     }
 

@@ -136,6 +136,8 @@ pub(crate) enum Behaviour {
     RejectsToolchain,
     /// Has no memory.
     OutOfMemory,
+    /// Gives the job back with this line, as Gelato's workers do.
+    GivesBack(&'static str),
     /// Fails with this status and nothing to say.
     Fails(i32),
     /// Sends an empty object.
@@ -430,6 +432,13 @@ fn finish(connection: &mut Connection, behaviour: Behaviour, job: &CompileFile, 
         }
         Behaviour::OutOfMemory => {
             let _ = connection.send(&failed(105, true));
+        }
+        Behaviour::GivesBack(line) => {
+            let mut result = failed(105, true);
+            if let Message::CompileResult(result) = &mut result {
+                result.stderr = line.into();
+            }
+            let _ = connection.send(&result);
         }
         Behaviour::Fails(status) => {
             let _ = connection.send(&failed(status, false));
