@@ -313,6 +313,7 @@ impl Core {
             return;
         };
         self.slots.forget(id);
+        self.desk.counters.ended(&client);
         if client.foreign.is_some() {
             self.memory_is_free(id, 0, false);
             self.actions.push(Action::Abort(id));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use super::Core;
-use super::client::{Client, Place, State};
+use super::client::{Client, Place, PlacedJob, State};
 use super::vocabulary::{Action, JobReport, Origin};
 use crate::access::Operators;
 use crate::courtesy::Mode;
@@ -89,6 +89,13 @@ impl Counters {
             Place::Elsewhere { .. } => self.elsewhere += 1,
             Place::Here | Place::HereLater(_) => self.own += 1,
         }
+    }
+
+    /// A client has ended. Nobody reports compilations elsewhere here but the end of their client.
+    pub(super) fn ended(&mut self, client: &Client) {
+        let elsewhere = |job: &&PlacedJob| matches!(job.place, Place::Elsewhere { .. });
+        let jobs = client.jobs.iter().filter(elsewhere).count();
+        self.elsewhere += u64::try_from(jobs).unwrap_or(0);
     }
 
     fn json(self) -> Value {

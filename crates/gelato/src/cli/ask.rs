@@ -14,10 +14,10 @@ use gelato_wire::msg::Ask;
 use serde_json::Value;
 
 /// For connecting within this machine and for the version exchange.
-const HANDSHAKE: Duration = Duration::from_millis(700);
+const HANDSHAKE: Duration = Duration::from_millis(500);
 
 /// Until a daemon has answered; it answers from memory.
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_millis(700);
 
 /// Where a daemon listens without a socket.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10245);

@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use crate::cli::ask::{self, Daemon};
 
 /// How long schedulers have to answer.
-const SEARCH: Duration = Duration::from_millis(700);
+const SEARCH: Duration = Duration::from_millis(500);
 
 /// How long the scheduler has for everything it is asked.
-const QUESTIONS: Duration = Duration::from_millis(800);
+const QUESTIONS: Duration = Duration::from_millis(600);
 
 /// After this much silence the list of machines is complete.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -97,26 +97,27 @@ impl Facts {
             .enable_all()
             .build()
             .context("cannot start")?;
-        let socket = socket.cloned();
         // Nothing but this thread exists yet, which the step that tries namespaces likes best.
         let namespaces = Jailer::current_exe().probe(Some(Level::UserNamespace));
-        let (wanted, netname) = wanted()?;
+        let (mut wanted, mut netname) = wanted()?;
+        let daemon = ask::ask(socket, &json!({ "ask": "status" }));
         let facts = runtime.block_on(async {
-            let asked = tokio::task::spawn_blocking(move || {
-                ask::ask(socket.as_ref(), &json!({ "ask": "status" }))
-            });
-            let (daemon, search) = tokio::join!(asked, search(&wanted));
-            let daemon = daemon.context("cannot ask the daemon")?;
             let status = status_of(&daemon);
-            let connected =
-                status.and_then(|status| status["scheduler"]["address"].as_str()?.parse().ok());
-            let scheduler = connected.or(match search {
+            if let Some(name) = status.and_then(|status| status["netname"].as_str()) {
+                netname = name.to_owned();
+                wanted.netname = name.into();
+            }
+            let connected = status
+                .and_then(|status| status["scheduler"]["address"].as_str()?.parse().ok())
+                .filter(|_| status.is_some_and(|status| status["scheduler"]["connected"] == true));
+            let search = match connected {
+                Some(address) => Search::Found(address),
+                None => search(&wanted).await,
+            };
+            let scheduler = match search {
                 Search::Found(address) => Some(address),
                 _ => None,
-            });
-            let netname = status
-                .and_then(|status| status["netname"].as_str())
-                .map_or(netname, str::to_owned);
+            };
             let (hosts, clock, port) = tokio::join!(
                 within(async { hosts(scheduler?).await }),
                 within(async { clock(scheduler?).await }),
