@@ -22,8 +22,10 @@ use crate::spawn::Jailer;
 pub struct Probe {
     /// `None`: this process cannot run foreign jobs.
     pub level: Option<Level>,
-    /// One sentence for each stronger level, with what to change.
+    /// One sentence for each stronger level, with what to change, and one if control groups do not work.
     pub obstacles: Vec<String>,
+    /// Whether a job of this level was in a control group of its own.
+    pub grouped: bool,
 }
 
 /// What the kernel adds to every level, whether or not a job runs now.
@@ -69,10 +71,13 @@ impl Jailer {
         let mut obstacles = Vec::new();
         for &level in levels {
             match self.rehearse(level) {
-                Ok(()) => {
+                Ok(ungrouped) => {
+                    let grouped = self.has_cgroups() && ungrouped.is_none();
+                    obstacles.extend(ungrouped);
                     return Probe {
                         level: Some(level),
                         obstacles,
+                        grouped,
                     };
                 }
                 Err(error) => obstacles.push(format!("no {level} sandbox: {error}")),
@@ -81,11 +86,12 @@ impl Jailer {
         Probe {
             level: None,
             obstacles,
+            grouped: false,
         }
     }
 
-    /// A job without a program, in an empty root.
-    fn rehearse(&self, level: Level) -> Result<(), SandboxError> {
+    /// A job without a program, in an empty root. Gives the reason why it had no control group, if it should have had one.
+    fn rehearse(&self, level: Level) -> Result<Option<String>, SandboxError> {
         let root = EmptyRoot::make().map_err(|source| SandboxError::Start {
             program: env::temp_dir(),
             source,
@@ -108,8 +114,10 @@ impl Jailer {
             identity: identity::is_root().then_some(NOBODY),
             cgroup: None,
         };
-        match self.start(recipe)?.wait()?.exit {
-            Exit::Code(0) => Ok(()),
+        let mut running = self.start(recipe)?;
+        let ungrouped = running.ungrouped.take();
+        match running.wait()?.exit {
+            Exit::Code(0) => Ok(ungrouped),
             _ => Err(SandboxError::Lost),
         }
     }

@@ -77,6 +77,10 @@ impl Jailer {
         }
     }
 
+    pub(crate) fn has_cgroups(&self) -> bool {
+        self.cgroups.is_some()
+    }
+
     /// What will be in force for jobs of this level.
     pub fn force(&self, level: Level) -> Force {
         let layers = layers();
@@ -110,22 +114,45 @@ impl Jailer {
     }
 
     /// Starts the jail step on any recipe, rehearsals included.
+    ///
+    /// A control group is an addition: without it the job is watched, and [`Running::ungrouped`] says why.
     pub(crate) fn start(&self, mut recipe: Recipe) -> Result<Running, SandboxError> {
         check_identity(recipe.identity)?;
-        let ungrouped = |error: io::Error| {
-            let errno = error.raw_os_error().unwrap_or(libc::EIO);
-            failure(&recipe, Step::ControlGroup, errno)
+        let Some(home) = &self.cgroups else {
+            return self.start_in(&recipe, None);
         };
-        let (group, doors) = match &self.cgroups {
-            None => (None, Vec::new()),
-            Some(home) => {
-                let group = home.group(&recipe.limits).map_err(ungrouped)?;
-                let doors = group.doors().map_err(ungrouped)?;
-                (Some(group), doors)
+        let why = match home.group(&recipe.limits) {
+            Ok(group) => {
+                recipe.cgroup = Some(group.kind());
+                match self.start_in(&recipe, Some(group)) {
+                    Err(
+                        error @ SandboxError::Setup {
+                            step: Step::ControlGroup,
+                            ..
+                        },
+                    ) => error.to_string(),
+                    result => return result,
+                }
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                failure(&recipe, Step::ControlGroup, errno).to_string()
             }
         };
-        recipe.cgroup = group.as_ref().map(Group::kind);
-        let recipe = &recipe;
+        recipe.cgroup = None;
+        let mut running = self.start_in(&recipe, None)?;
+        running.ungrouped = Some(why);
+        Ok(running)
+    }
+
+    fn start_in(&self, recipe: &Recipe, group: Option<Group>) -> Result<Running, SandboxError> {
+        let doors = match &group {
+            Some(group) => group.doors().map_err(|error| {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                failure(recipe, Step::ControlGroup, errno)
+            })?,
+            None => Vec::new(),
+        };
         let failed = |source: io::Error| SandboxError::Start {
             program: self.program.clone(),
             source,
@@ -169,6 +196,7 @@ impl Jailer {
             stdout: Some(stdout),
             stderr: Some(stderr),
             pidfd,
+            ungrouped: None,
             job,
         })
     }
@@ -185,6 +213,8 @@ pub struct Running {
     pub stderr: Option<OwnedFd>,
     /// Becomes readable when everything of the job is over, and [`Running::wait`] will not block any more.
     pub pidfd: OwnedFd,
+    /// Why the job has no control group although the jailer has a home for it: it is watched instead.
+    pub ungrouped: Option<String>,
     job: Job,
 }
 
@@ -202,6 +232,7 @@ impl Running {
             stdout,
             stderr,
             pidfd: _,
+            ungrouped: _,
             mut job,
         } = self;
         drop((stdin, stdout, stderr));

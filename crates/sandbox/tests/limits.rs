@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use gelato_sandbox::cgroup::Home;
-use gelato_sandbox::{Exit, Identity, Jailer, JobSpec, Level, Limits, Outcome, identity};
+use gelato_sandbox::{Exit, Identity, Jailer, JobSpec, Level, Limits, Outcome, Running, identity};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 const NOBODY: Identity = Identity {
@@ -29,7 +29,12 @@ fn main() -> ExitCode {
     match words.as_slice() {
         [_, "__jail"] => gelato_sandbox::jail_main(),
         [_, "__take", what] => take(what),
-        _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
+        _ => {
+            let result = libtest_mimic::run(&Arguments::from_args(), trials());
+            let left = groups();
+            assert!(left.is_empty(), "groups left behind: {left:?}");
+            result.exit_code()
+        }
     }
 }
 
@@ -48,7 +53,86 @@ fn trials() -> Vec<Trial> {
             add("processes_are_limited", processes);
         }
     }
+    trials.extend([
+        Trial::test(
+            "version_2::jobs_are_made_inside_and_killed_through_it",
+            version_2,
+        ),
+        Trial::test("daemons_leave_each_other_alone", two_homes),
+        Trial::test("jobs_run_without_a_group_that_cannot_be_made", without),
+    ]);
     trials
+}
+
+/// The jobs' folder of a home of version 2 somewhere in the machine's hierarchy, with no controller, which is what is there beside
+/// version 1.
+fn version_2() -> Result<(), Failed> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mount = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (point, kind) = (words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| Path::new(point).to_owned())
+    });
+    let (true, Some(mount)) = (identity::is_root(), mount) else {
+        eprintln!("skipped: no root, or no hierarchy of version 2");
+        return Ok(());
+    };
+    let folder = mount.join(format!("gelato-test-{}", std::process::id()));
+    fs::create_dir(&folder)?;
+    let run = || {
+        let job = tempfile::tempdir().expect("folder");
+        chown(job.path(), Some(NOBODY.uid), Some(NOBODY.gid)).expect("root");
+        let place = Place {
+            level: Level::Landlock,
+            jailer: Jailer::current_exe().with_cgroups(Home::prepared(&folder)),
+            job,
+        };
+        let running = place.start("sleep 60 & sleep 60", Limits::default());
+        assert_eq!(running.ungrouped, None);
+        let group = fs::read_dir(&folder)
+            .expect("hierarchy")
+            .flatten()
+            .find(|entry| entry.path().is_dir())
+            .expect("the job's group");
+        let procs = || fs::read_to_string(group.path().join("cgroup.procs")).unwrap_or_default();
+        assert!(!procs().is_empty(), "the job is inside when it is started");
+        fs::write(group.path().join("cgroup.kill"), "1").expect("all of it");
+        let outcome = running.wait().expect("outcome");
+        assert_eq!(outcome.exit, Exit::Signal(9));
+        assert!(!group.path().exists());
+    };
+    let result = std::panic::catch_unwind(run);
+    fs::remove_dir(&folder)?;
+    result.map_err(|_| "see above".into())
+}
+
+/// A second daemon that starts cleans up, but not what the first one uses.
+fn two_homes() -> Result<(), Failed> {
+    with_place(Level::Landlock, true, |place| {
+        let second = Home::find(None);
+        modest(place);
+        drop(second);
+        modest(place);
+    })
+}
+
+fn without() -> Result<(), Failed> {
+    let job = tempfile::tempdir()?;
+    if identity::is_root() {
+        chown(job.path(), Some(NOBODY.uid), Some(NOBODY.gid))?;
+    }
+    let place = Place {
+        level: Level::UserNamespace,
+        jailer: Jailer::current_exe().with_cgroups(Home::prepared(Path::new("/nowhere"))),
+        job,
+    };
+    let probe = place.jailer.probe(None);
+    assert_eq!(probe.level, Some(Level::UserNamespace), "{probe:?}");
+    assert!(!probe.grouped && probe.obstacles.len() == 1, "{probe:?}");
+    let running = place.start("exit 7", Limits::default());
+    assert!(running.ungrouped.is_some());
+    assert_eq!(running.wait().expect("outcome").exit, Exit::Code(7));
+    Ok(())
 }
 
 /// Where and how the jobs of one trial run.
@@ -81,45 +165,43 @@ fn with_place(level: Level, grouped: bool, run: fn(&Place)) -> Result<(), Failed
     // For the program, which lies where only root may look otherwise.
     fs::copy("/proc/self/exe", job.path().join("take"))?;
     fs::set_permissions(job.path().join("take"), fs::Permissions::from_mode(0o755))?;
-    let before = groups();
-    let place = Place { level, jailer, job };
-    run(&place);
-    drop(place);
-    let left: Vec<_> = groups()
-        .into_iter()
-        .filter(|group| !before.contains(group))
-        .collect();
-    assert!(left.is_empty(), "groups left behind: {left:?}");
+    run(&Place { level, jailer, job });
     Ok(())
 }
 
 impl Place {
     /// What becomes of the greedy program.
     fn run(&self, what: &str, limits: Limits) -> Outcome {
-        let folder = self.job.path();
-        // The program's folder is the toolchain where the root changes; it needs the host's libraries elsewhere.
-        let inside = if self.level.changes_root() {
+        let script = format!("exec {}/take __take {what}", self.inside().display());
+        let running = self.start(&script, limits);
+        assert_eq!(running.ungrouped, None);
+        running.wait().expect("outcome")
+    }
+
+    /// The job's folder as the job sees it.
+    fn inside(&self) -> &Path {
+        if self.level.changes_root() {
             Path::new("/tmp")
         } else {
-            folder
-        };
-        let script = format!("exec {}/take __take {what}", inside.display());
-        let running = self
-            .jailer
+            self.job.path()
+        }
+    }
+
+    fn start(&self, script: &str, limits: Limits) -> Running {
+        self.jailer
             .spawn(&JobSpec {
                 level: self.level,
                 root: "/".into(),
-                tmp: folder.to_owned(),
+                tmp: self.job.path().to_owned(),
                 program: "/bin/sh".into(),
                 args: vec!["-c".into(), script.into()],
                 env: Vec::new(),
-                cwd: inside.to_owned(),
+                cwd: self.inside().to_owned(),
                 nice: 0,
                 limits,
                 identity: identity::is_root().then_some(NOBODY),
             })
-            .expect("job");
-        running.wait().expect("outcome")
+            .expect("job")
     }
 }
 

@@ -235,7 +235,7 @@ impl Worker {
             variable("TMPDIR", scratch.inside().into()),
         ];
         env.extend(variables);
-        Ok(self.terms.jailer.spawn(&JobSpec {
+        let running = self.terms.jailer.spawn(&JobSpec {
             level: self.terms.level,
             root: root.to_owned(),
             tmp: scratch.host().to_owned(),
@@ -252,6 +252,10 @@ impl Worker {
                 cpu_seconds: None,
             },
             identity: self.terms.identity,
-        })?)
+        })?;
+        if let Some(why) = &running.ungrouped {
+            warn!("a job runs without a control group and is watched instead: {why}");
+        }
+        Ok(running)
     }
 }

@@ -60,6 +60,15 @@ impl Home {
         Home::within(found, owner)
     }
 
+    /// A folder of version 2 that somebody else prepared, with whatever controllers it has. Nothing is moved or switched on.
+    pub fn prepared(folder: &Path) -> Home {
+        let branch = Branch {
+            path: folder.to_owned(),
+            controllers: enabled_in(folder),
+        };
+        Home::new(Kind::V2, vec![branch], Vec::new())
+    }
+
     /// Which control groups.
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -274,7 +283,16 @@ fn enable(folder: &Path) -> Vec<Controller> {
 }
 
 fn controllers_of(folder: &Path) -> Vec<Controller> {
-    let text = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+    listed_in(folder, "cgroup.controllers")
+}
+
+/// What children of this group are limited by.
+fn enabled_in(folder: &Path) -> Vec<Controller> {
+    listed_in(folder, "cgroup.subtree_control")
+}
+
+fn listed_in(folder: &Path, file: &str) -> Vec<Controller> {
+    let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
     Controller::listed(text.split_ascii_whitespace())
 }
 

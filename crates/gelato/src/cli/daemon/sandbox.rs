@@ -85,6 +85,11 @@ pub(super) fn find(wanted: Sandbox, weakest: Weakest, groups: Result<Home, Strin
     let probe = probe(&jailer, wanted, weakest);
     let mut obstacles = probe.obstacles;
     obstacles.extend(ungrouped);
+    let jailer = if probe.grouped {
+        jailer
+    } else {
+        Jailer::current_exe()
+    };
     match probe.level {
         Some(level) => {
             for obstacle in &obstacles {
