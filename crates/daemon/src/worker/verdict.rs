@@ -37,6 +37,8 @@ const CRASH: [&str; 6] = [
 pub(crate) struct Observed<'a> {
     /// How it ended.
     pub(crate) exit: Exit,
+    /// Whether the job was killed, or a part of it, because it had used up its memory.
+    pub(crate) out_of_memory: bool,
     /// What it said on standard error.
     pub(crate) stderr: &'a [u8],
     /// Whether everything it said fits into a result.
@@ -60,6 +62,10 @@ pub(crate) enum Verdict {
 
 /// Judges a compilation that was not interrupted by us.
 pub(crate) fn judge(observed: &Observed<'_>) -> Verdict {
+    if observed.out_of_memory && observed.exit != Exit::Code(0) {
+        let text = "the compiler used up its memory";
+        return Verdict::HandBack(Reason::shortage(text));
+    }
     let code = match observed.exit {
         Exit::Signal(_) => return Verdict::HandBack(Reason::crashed("the compiler was killed")),
         Exit::Code(code) => code,
@@ -109,6 +115,7 @@ mod tests {
 
     const FINE: Observed<'static> = Observed {
         exit: Exit::Code(0),
+        out_of_memory: false,
         stderr: b"",
         diagnostics_fit: true,
         has_object: true,
@@ -147,6 +154,26 @@ mod tests {
             stderr: driver,
             ..FINE
         }));
+    }
+
+    #[test]
+    fn d31_a_job_without_memory_says_so_however_it_ended() {
+        let text = |exit| match judge(&Observed {
+            exit,
+            out_of_memory: true,
+            ..FINE
+        }) {
+            Verdict::HandBack(reason) => reason.line(),
+            other => format!("{other:?}"),
+        };
+        for exit in [Exit::Signal(9), Exit::Code(1), Exit::Code(4)] {
+            assert!(
+                text(exit).starts_with("gelato: worker-out-of-memory: "),
+                "{exit:?}"
+            );
+        }
+        // What was killed may have been of no importance.
+        assert_eq!(text(Exit::Code(0)), "Success");
     }
 
     #[test]

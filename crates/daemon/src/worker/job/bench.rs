@@ -130,6 +130,7 @@ impl Bench {
         said: Said,
         handed_back: Option<Reason>,
     ) -> (Bench, Finished) {
+        let out_of_memory = outcome.as_ref().is_ok_and(|outcome| outcome.out_of_memory);
         let exit = outcome.map(|outcome| outcome.exit);
         let log_line = match &exit {
             Ok(Exit::Code(0)) => "Remote compilation completed with exit code 0".to_owned(),
@@ -147,6 +148,7 @@ impl Bench {
             )),
             (Ok(exit), None) => judge(&Observed {
                 exit: *exit,
+                out_of_memory,
                 stderr: &said.stderr.bytes,
                 diagnostics_fit: said.stdout.fits() && said.stderr.fits(),
                 has_object: object.is_some(),
