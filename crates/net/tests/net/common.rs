@@ -141,7 +141,11 @@ pub(crate) enum Raw {
 impl Raw {
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         match self {
-            Raw::Tcp(stream) => stream.write_all(bytes).unwrap(),
+            Raw::Tcp(stream) => {
+                // What the system holds back is lost if the connection is reset.
+                stream.set_nodelay(true).unwrap();
+                stream.write_all(bytes).unwrap();
+            }
             Raw::Unix(stream) => stream.write_all(bytes).unwrap(),
         }
     }
