@@ -6,7 +6,7 @@
 //! says nothing delays nobody.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
@@ -96,25 +96,6 @@ impl Listener {
                 path: path.to_owned(),
                 error,
             })
-    }
-
-    /// Listens on a TCP port of all addresses: of IPv4 and, where this machine has it, of IPv6. The first is that of
-    /// IPv4; with port 0 both get the same free one.
-    ///
-    /// # Errors
-    /// [`NetError::Listen`].
-    pub async fn bind_everywhere(port: u16, retry: Retry) -> Result<Vec<Listener>, NetError> {
-        let v4 = Self::bind_tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), retry).await?;
-        let port = v4.local_addr().map_or(port, |address| address.port());
-        let v6 = Self::bind_tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)), retry).await;
-        let v6 = match v6 {
-            Err(NetError::Listen { error, .. }) if error.kind() != io::ErrorKind::AddrInUse => {
-                tracing::debug!("not listening on IPv6: {error}");
-                None
-            }
-            other => Some(other?),
-        };
-        Ok(std::iter::once(v4).chain(v6).collect())
     }
 
     /// Takes over a TCP socket that listens already.

@@ -103,3 +103,25 @@ fn run_out_of_descriptors() {
         assert_eq!(socket.peer().unwrap(), expected);
     });
 }
+
+#[test]
+fn sockets_for_both_kinds_of_addresses_name_each_as_what_it_is() {
+    runtime().block_on(async {
+        // As a service manager opens it: IPv6, and IPv4 as part of it.
+        let Ok(both) = std::net::TcpListener::bind("[::]:0") else {
+            return eprintln!("SKIPPED: this machine has no IPv6");
+        };
+        let port = both.local_addr().unwrap().port();
+        let mut listener = Listener::from_tcp(both).unwrap();
+        for (to, is_v4) in [("127.0.0.1", true), ("::1", false)] {
+            let Ok(client) = std::net::TcpStream::connect((to, port)) else {
+                eprintln!("SKIPPED: not reached at {to}");
+                continue;
+            };
+            let socket = listener.accept().await;
+            let peer = socket.peer().unwrap().address().unwrap();
+            assert_eq!(peer.is_ipv4(), is_v4);
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+    });
+}
