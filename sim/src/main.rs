@@ -1,5 +1,5 @@
-//! `gelato-sim [SEED] [-v]`: plays the standard scenarios and prints how they went; with `-v`, on what grounds our jobs went
-//! where they went.
+//! `gelato-sim [SEED | FIRST-LAST] [-v]`: plays the standard scenarios and prints how they went; with `-v`, on what grounds our jobs went
+//! where they went; with many seeds, how far the ratios spread.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,12 @@ fn main() -> ExitCode {
             ("-v", _) => grounds = true,
             (_, Ok(number)) => seed = number,
             _ => {
-                eprintln!("usage: gelato-sim [SEED] [-v]");
+                let seeds = word.split_once('-').map(|(a, b)| (a.parse(), b.parse()));
+                if let Some((Ok(first), Ok(last))) = seeds {
+                    print!("{}", report::table_of_many(first..=last));
+                    return ExitCode::SUCCESS;
+                }
+                eprintln!("usage: gelato-sim [SEED | FIRST-LAST] [-v]");
                 return ExitCode::FAILURE;
             }
         }

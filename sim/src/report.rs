@@ -1,6 +1,7 @@
 //! The table of all scenarios: ours, Icecream's ranking, and the bound.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use gelato_scheduler_core::Algorithm;
 
@@ -62,6 +63,86 @@ pub fn short_build_ratio(algorithm: Algorithm, seed: u64) -> f64 {
     let fair = run(&alone, algorithm);
     let short = together.build_ms.last().copied().unwrap_or(0);
     short as f64 / fair.makespan_ms.max(1) as f64
+}
+
+/// How a scenario went with many seeds.
+#[derive(Debug, Clone)]
+pub struct Many {
+    /// Which.
+    pub name: &'static str,
+    /// Our makespans as multiples of the bound, smallest first.
+    pub over_bound: Vec<f64>,
+    /// Our makespans as shares of Icecream's, smallest first.
+    pub of_compat: Vec<f64>,
+    /// Rules broken, and jobs begun without the memory they need, by ours.
+    pub faults: usize,
+}
+
+/// Plays every scenario with each of these seeds.
+pub fn many(seeds: RangeInclusive<u64>) -> Vec<Many> {
+    let mut all_of_them: Vec<Many> = Vec::new();
+    for seed in seeds {
+        for (at, scenario) in all(seed).iter().enumerate() {
+            let row = Row::of(scenario);
+            if all_of_them.len() == at {
+                all_of_them.push(Many {
+                    name: row.name,
+                    over_bound: Vec::new(),
+                    of_compat: Vec::new(),
+                    faults: 0,
+                });
+            }
+            if let Some(many) = all_of_them.get_mut(at) {
+                many.over_bound.push(row.over_bound());
+                many.of_compat.push(row.of_compat());
+                many.faults += row.finish.violations.len() + row.finish.overcommits;
+            }
+        }
+    }
+    for many in &mut all_of_them {
+        many.over_bound.sort_by(f64::total_cmp);
+        many.of_compat.sort_by(f64::total_cmp);
+    }
+    all_of_them
+}
+
+/// The smallest, the middle and the largest of sorted numbers.
+pub fn spread(sorted: &[f64]) -> [f64; 3] {
+    let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
+    [
+        at(0),
+        at(sorted.len() / 2),
+        at(sorted.len().saturating_sub(1)),
+    ]
+}
+
+/// The table of many seeds, for people.
+pub fn table_of_many(seeds: RangeInclusive<u64>) -> String {
+    let mut text = format!(
+        "seeds {} to {}          our makespan / bound       our makespan / compat's\n{:24} {:>8} {:>8} {:>8}  {:>8} {:>8} {:>8}  faults\n",
+        seeds.start(),
+        seeds.end(),
+        "scenario",
+        "least",
+        "median",
+        "most",
+        "least",
+        "median",
+        "most"
+    );
+    for row in many(seeds) {
+        let (bound, compat) = (spread(&row.over_bound), spread(&row.of_compat));
+        let _ = write!(text, "{:24}", row.name);
+        for ratio in bound {
+            let _ = write!(text, " {ratio:>8.3}");
+        }
+        text.push(' ');
+        for ratio in compat {
+            let _ = write!(text, " {ratio:>8.3}");
+        }
+        let _ = writeln!(text, "  {:>6}", row.faults);
+    }
+    text
 }
 
 /// The table, for people.

@@ -1,24 +1,18 @@
-//! A seeded generator (SplitMix64) with the few distributions builds need.
+//! The distributions builds need, from a seed.
+
+use gelato_scheduler_core::Generator;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Rng(u64);
+pub(crate) struct Rng(Generator);
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
-        Rng(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Rng(Generator::new(seed))
     }
 
     /// From 0 up to 1.
     pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.0.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {

@@ -139,6 +139,8 @@ pub mod limits {
     pub const BLACKLIST: usize = 1024;
     /// Workers whose speed is remembered across restarts.
     pub const PAST_WORKERS: usize = 20_000;
+    /// Hosts that may not log in.
+    pub const BLOCKED: usize = 10_000;
     /// Slots of one node; a higher number counts as this.
     pub const SLOTS: u32 = 10_000;
 }

@@ -180,26 +180,31 @@ pub(crate) fn speed_for(node: &Node, is_submitter: bool, cluster: &ClusterMean) 
         mean if mean > 0.0 => mean,
         _ => cluster.speed(),
     };
+    speed *= share_for(node, is_submitter);
     let slots = u64::from(node.slots.max(1));
-    if is_submitter {
-        let clients = match node.client_count {
-            0 => node.submitted.len() as u64,
-            counted => u64::from(counted),
-        };
-        speed *= if clients > slots {
-            0.1
-        } else if clients == slots {
-            0.8
-        } else if clients <= slots / 2 {
-            1.1
-        } else {
-            1.0
-        };
-    } else {
-        speed *= LOAD_FULL.saturating_sub(node.load) as f32 / LOAD_FULL as f32;
-    }
     let occupied = node.occupied() as f32 / slots as f32;
     speed * (1.0 - 0.5 * occupied.min(1.9))
+}
+
+/// How much of a node is left for a job, by Icecream's rule: its load says so, but for its own jobs its clients do.
+pub(crate) fn share_for(node: &Node, is_submitter: bool) -> f32 {
+    if !is_submitter {
+        return LOAD_FULL.saturating_sub(node.load) as f32 / LOAD_FULL as f32;
+    }
+    let slots = u64::from(node.slots);
+    let clients = match node.client_count {
+        0 => node.submitted.len() as u64,
+        counted => u64::from(counted),
+    };
+    if clients > slots {
+        0.1
+    } else if clients == slots {
+        0.8
+    } else if clients <= slots / 2 {
+        1.1
+    } else {
+        1.0
+    }
 }
 
 #[cfg(test)]

@@ -38,3 +38,4 @@ pub use crate::history::{Basis, Forecast, PastFile, PastLanguage};
 pub use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text, Time};
 pub use crate::job::{Job, State};
 pub use crate::node::Node;
+pub use crate::rng::Generator;

@@ -1,15 +1,19 @@
 //! A seeded generator (SplitMix64), so that equal seeds and events give equal decisions. Not for secrets.
+//!
+//! Simulations take theirs from here, too.
 
-/// See the module.
+/// Numbers from a seed.
 #[derive(Debug, Clone)]
-pub(crate) struct Generator(u64);
+pub struct Generator(u64);
 
 impl Generator {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Equal seeds give equal numbers.
+    pub fn new(seed: u64) -> Self {
         Generator(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next number: all 64 bits are equally good.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,7 +23,7 @@ impl Generator {
 
     /// A number below `bound`; 0 if `bound` is 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.number()) * bound as u128) >> 64) as usize
     }
 
     /// True in `percent` of 100 cases.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gelato_scheduler_core::{
     Action, Audience, Config, ConnectionId, Core, Dropped, Event, MonitorEvent, NodeId, NodeStats,
-    Past, Time,
+    Past, Time, limits,
 };
 use gelato_wire::control::Command;
 use gelato_wire::{ByteString, Message, ProtocolVersion, msg};
@@ -462,6 +462,11 @@ impl Hub {
                 answers::not_allowed()
             }
             Command::RemoveCs(hosts) => self.drop_hosts(&hosts, |host| Event::Remove { host }),
+            Command::BlockCs(hosts)
+                if hosts.len() + self.core.blocked().count() > limits::BLOCKED =>
+            {
+                answers::block_list_full()
+            }
             Command::BlockCs(hosts) => self.drop_hosts(&hosts, |host| Event::Block { host }),
             Command::UnblockCs(hosts) => {
                 for host in &hosts {

@@ -188,7 +188,9 @@ impl Core {
         if let Some(id) = self.find(host.as_bytes()).map(Node::id) {
             self.remove(id, Some(Dropped::Blocked), out);
         }
-        self.blocked.insert(host);
+        if self.blocked.len() < limits::BLOCKED {
+            self.blocked.insert(host);
+        }
     }
 
     pub(super) fn drain(&mut self, now: Time) {

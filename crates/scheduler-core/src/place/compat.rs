@@ -5,8 +5,7 @@
 //! has nothing to go on is drawn by lot here, too, but from a seeded generator. Who is eligible, and that no job waits
 //! behind another, follows our own rules.
 
-use crate::config::LOAD_FULL;
-use crate::estimate::shown_speed;
+use crate::estimate::{share_for, shown_speed};
 use crate::explain::Why;
 use crate::ids::NodeId;
 use crate::index::{Order, Part, Room, Wanted};
@@ -121,24 +120,7 @@ fn speed(node: &Node, is_submitter: bool) -> f32 {
     if node.compiled.is_empty() || slots == 0 {
         return 0.0;
     }
-    let mut factor = 1.0;
-    if is_submitter {
-        let clients = match node.client_count {
-            0 => node.submitted.len() as u64,
-            counted => u64::from(counted),
-        };
-        factor *= if clients > slots {
-            0.1
-        } else if clients == slots {
-            0.8
-        } else if clients <= slots / 2 {
-            1.1
-        } else {
-            1.0
-        };
-    } else {
-        factor *= LOAD_FULL.saturating_sub(node.load) as f32 / LOAD_FULL as f32;
-    }
+    let mut factor = share_for(node, is_submitter);
     factor *= 1.0 - 0.5 * node.occupied() as f32 / slots as f32;
     shown_speed(node) * factor
 }

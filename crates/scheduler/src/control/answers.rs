@@ -106,6 +106,11 @@ pub(crate) fn not_allowed() -> Vec<u8> {
         .to_vec()
 }
 
+/// The answer to a command that names more hosts than may be blocked.
+pub(crate) fn block_list_full() -> Vec<u8> {
+    b"403 The list of blocked hosts is full: unblock some first.\n".to_vec()
+}
+
 /// All that another machine is told with `--control-local`.
 pub(crate) fn not_for_others() -> Vec<u8> {
     b"403 Only from the scheduler's own machine: it was started with --control-local.\n".to_vec()
