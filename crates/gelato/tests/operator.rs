@@ -4,6 +4,7 @@
 //! Each test has its own network name, ports and folder, all on the loopback interface.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -132,6 +133,16 @@ impl Field {
         let socket = self.path(name);
         let args = [words, &["--socket", socket.to_str().unwrap()]].concat();
         self.gelato(&args).output().unwrap()
+    }
+
+    /// What the scheduler's text port answers.
+    fn control(&self, command: &str) -> String {
+        let mut port = std::net::TcpStream::connect(("127.0.0.1", self.port + 1)).unwrap();
+        port.write_all(format!("{command}\nquit\n").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        port.read_to_string(&mut answer).unwrap();
+        answer
     }
 
     /// Status, and what stands in findings that are not `ok`, as `check state: text | fix`.
@@ -530,6 +541,9 @@ fn icecreams_daemon_is_recognised() {
         return;
     }
     let field = Field::new();
+    let _scheduler = field.scheduler("field", |_| {});
+    let _own = field.daemon("socket", &[]);
+    field.connected("socket");
     let base = field.path("theirs");
     fs::create_dir(&base).unwrap();
     std::os::unix::fs::chown(&base, Some(65534), Some(65534)).unwrap();
@@ -553,4 +567,68 @@ fn icecreams_daemon_is_recognised() {
     assert!(said.contains("cannot be asked"), "{said}");
     let paused = field.say("theirs/socket", &["pause"]);
     assert_eq!(paused.status.code(), Some(1));
+
+    // It logs in to our scheduler and is of another version than the rest of the network.
+    let mixed = until("a mix of versions", || {
+        let (_, lines) = field.doctor();
+        lines.into_iter().find(|line| line.starts_with("version"))
+    });
+    assert!(
+        mixed.starts_with("version note: machines speak protocol versions 4"),
+        "{mixed}"
+    );
+}
+
+#[test]
+fn a_worker_without_an_acceptable_sandbox_says_why() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: needs root to become a user who cannot change roots");
+        return;
+    }
+    let field = Field::new();
+    let _scheduler = field.scheduler("field", |_| {});
+    let copy = field.path("gelato");
+    fs::copy(GELATO, &copy).unwrap();
+    let (port, scheduler) = (
+        free_ports().to_string(),
+        format!("127.0.0.1:{}", field.port),
+    );
+    let (socket, log) = (field.path("socket"), field.path("log"));
+    let template = field.gelato(&[]);
+    let mut daemon = Command::new("setpriv");
+    daemon.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    daemon
+        .arg(&copy)
+        .args(["daemon", "-N", "caged", "-n", "field", "-m", "2"]);
+    daemon.args(["-p", &port, "-s", &scheduler, "--sandbox", "chroot"]);
+    daemon
+        .arg("-b")
+        .arg(field.path("base"))
+        .arg("--socket")
+        .arg(&socket);
+    daemon.arg("-l").arg(&log).env_clear();
+    daemon.envs(
+        template
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let _daemon = field.start(daemon);
+    until("a daemon", || field.status("socket").ok());
+    field.connected("socket");
+    let why = "no chroot sandbox";
+
+    let status = field.status("socket").unwrap();
+    assert_eq!(status["accepting"], false);
+    assert_eq!(status["sandbox"]["level"], Value::Null);
+    let obstacles = status["sandbox"]["obstacles"].to_string();
+    assert!(obstacles.contains(why), "{obstacles}");
+    let (code, lines) = field.doctor();
+    assert_eq!(code, Some(1));
+    assert!(line(&lines, "sandbox problem").contains(why));
+    assert!(fs::read_to_string(log).unwrap().contains(why));
+    let listed = until("a remark", || {
+        let listed = field.control("listcs");
+        listed.contains(why).then_some(listed)
+    });
+    assert!(listed.contains("caged (127.0.0.1"), "{listed}");
 }
