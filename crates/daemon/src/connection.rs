@@ -211,10 +211,10 @@ impl Client {
                         orders: &mut self.orders,
                         notices: &self.surroundings.notices,
                         budget: Arc::clone(budget),
-                        given_up: false,
+                        offence: None,
                     };
-                    if job::run(line, &worker, &request).await {
-                        self.offend(Offence::Abort);
+                    if let Some(offence) = job::run(line, &worker, &request).await {
+                        self.offend(offence);
                     }
                     self.kept = None;
                     if worker.evict() {

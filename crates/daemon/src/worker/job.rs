@@ -25,6 +25,7 @@ use super::pulse::process_of;
 use super::reason::Reason;
 use super::watchdog::Watchdog;
 use super::{Worker, WorkerError, result};
+use crate::access::Offence;
 use crate::core::vocabulary::{Event, JobReport, JobRequest};
 use crate::ids::ClientId;
 use crate::notice::{Notice, Order};
@@ -46,8 +47,8 @@ pub(crate) struct Line<'a> {
     pub(crate) notices: &'a mpsc::Sender<Notice>,
     /// Memory for the source while the job waits.
     pub(crate) budget: Arc<Budget>,
-    /// Whether the submitter gave the job up.
-    pub(crate) given_up: bool,
+    /// What the submitter did that counts against it.
+    pub(crate) offence: Option<Offence>,
 }
 
 /// Why a job ends without a result.
@@ -59,6 +60,8 @@ pub(super) enum Abandon {
     Cancelled,
     /// The submitter sent what cannot be used, or nothing for too long.
     Broken(String),
+    /// The submitter sent what is no message, or no source.
+    Garbage(String),
     /// The dispatcher gave the order.
     Aborted,
     /// Too much source waits already.
@@ -70,7 +73,10 @@ impl From<NetError> for Abandon {
         if error.is_closed() {
             Abandon::Gone
         } else {
-            Abandon::Broken(error.to_string())
+            match error {
+                NetError::Protocol { .. } => Abandon::Garbage(error.to_string()),
+                _ => Abandon::Broken(error.to_string()),
+            }
         }
     }
 }
@@ -84,8 +90,12 @@ enum Admission {
     Over,
 }
 
-/// Carries out a job; true if the submitter gave it up.
-pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobRequest) -> bool {
+/// Carries out a job; what its submitter did that counts against it.
+pub(crate) async fn run(
+    mut line: Line<'_>,
+    worker: &Arc<Worker>,
+    request: &JobRequest,
+) -> Option<Offence> {
     let mut intake = Intake::new(Arc::clone(&line.budget));
     let held = worker.hold(&request.toolchain).await;
     match line.wait_for_slot(&mut intake).await {
@@ -98,7 +108,7 @@ pub(crate) async fn run(mut line: Line<'_>, worker: &Arc<Worker>, request: &JobR
     }
     // Remembers the last use on disk.
     let _given_back = spawn_blocking(move || drop(held)).await;
-    line.given_up
+    line.offence
 }
 
 impl Line<'_> {
@@ -124,8 +134,12 @@ impl Line<'_> {
                         None => continue,
                         Some(Abandon::NoRoom) => return Admission::HandBack(NO_ROOM),
                         Some(Abandon::Broken(reason)) => Some(reason),
+                        Some(Abandon::Garbage(reason)) => {
+                            self.offence = Some(Offence::Garbage);
+                            Some(reason)
+                        }
                         Some(_) => {
-                            self.given_up = true;
+                            self.offence = Some(Offence::Abort);
                             None
                         }
                     };
@@ -393,7 +407,11 @@ impl Line<'_> {
     }
 
     async fn abandoned(&mut self, request: &JobRequest, report: JobReport, abandon: Abandon) {
-        self.given_up |= matches!(abandon, Abandon::Gone | Abandon::Cancelled);
+        self.offence = match &abandon {
+            Abandon::Gone | Abandon::Cancelled => Some(Offence::Abort),
+            Abandon::Garbage(_) => Some(Offence::Garbage),
+            Abandon::Broken(_) | Abandon::Aborted | Abandon::NoRoom => None,
+        };
         let job = request.job_id;
         let exit_code = match abandon {
             Abandon::Cancelled => {
@@ -404,7 +422,7 @@ impl Line<'_> {
                 info!("job {job}: its submitter is gone");
                 exit_codes::CLIENT_GONE
             }
-            Abandon::Broken(reason) => {
+            Abandon::Broken(reason) | Abandon::Garbage(reason) => {
                 warn!("job {job}: {reason}");
                 exit_codes::CLIENT_GONE
             }

@@ -151,7 +151,7 @@ impl Intake {
             let Some(chunk) = next else { break };
             let data = chunk
                 .decompress()
-                .map_err(|error| Abandon::Broken(error.to_string()))?;
+                .map_err(|error| Abandon::Garbage(error.to_string()))?;
             self.compressed += chunk.data.len() as u64;
             self.uncompressed += data.len() as u64;
             self.write(&data, reader, source).await?;
@@ -225,7 +225,7 @@ fn cost(chunk: &FileChunk) -> usize {
 }
 
 fn out_of_place(message: &Message) -> Abandon {
-    Abandon::Broken(format!("{} in the middle of the source", message.name()))
+    Abandon::Garbage(format!("{} in the middle of the source", message.name()))
 }
 
 #[cfg(test)]
