@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::access::Offence;
 use crate::core::vocabulary::{Event, JobRequest, Origin, Toolchain};
 use crate::ids::{ClientId, Generation};
+use crate::worker::reason::Reason;
 
 /// To the dispatcher.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub(crate) enum Order {
     /// Start the admitted job.
     Start,
     /// Give the job back to the submitter; kill it if it runs.
-    HandBack(&'static str),
+    HandBack(Reason),
     /// Kill the job and leave.
     Abort,
     /// Remember what the peer did.

@@ -12,6 +12,7 @@ use super::vocabulary::Action;
 use crate::courtesy::{MemoryLook, Mode, Sample};
 use crate::ids::ClientId;
 use crate::load::Readings;
+use crate::worker::reason::Reason;
 
 /// What the submitter is told of the job that had to end when memory ran out.
 const NO_MEMORY: &str = "the worker ran out of memory";
@@ -73,7 +74,8 @@ impl Core {
         job.handed_back = true;
         self.desk.counters.handed_back();
         // Its slot is free when its processes are gone.
-        self.actions.push(Action::HandBack(id, NO_MEMORY));
+        self.actions
+            .push(Action::HandBack(id, Reason::shortage(NO_MEMORY)));
     }
 
     /// A job needs its memory no more.

@@ -14,6 +14,7 @@ use super::vocabulary::{
 use crate::access::Offence;
 use crate::ids::ClientId;
 use crate::slots::Queue;
+use crate::worker::reason::Reason;
 
 /// Jobs that may wait for each slot. The scheduler sends hardly more than there are slots.
 const MOST_QUEUED_PER_SLOT: usize = 4;
@@ -277,8 +278,10 @@ impl Core {
             if let Some(job) = client.and_then(|client| client.foreign.as_mut()) {
                 job.handed_back = true;
             }
-            self.actions
-                .push(Action::HandBack(id, "the worker is being stopped"));
+            self.actions.push(Action::HandBack(
+                id,
+                Reason::busy("the worker is being stopped"),
+            ));
         }
     }
 
@@ -295,7 +298,8 @@ impl Core {
             );
             job.handed_back = true;
             self.desk.counters.handed_back();
-            self.actions.push(Action::HandBack(id, reason));
+            self.actions
+                .push(Action::HandBack(id, Reason::busy(reason)));
         }
     }
 

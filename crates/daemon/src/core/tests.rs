@@ -1,5 +1,7 @@
 //! The core, event by event: every transition of a client, the reports to the scheduler, and what must never happen.
 
+mod courtesy;
+
 use std::time::Instant;
 
 use gelato_wire::msg::*;

@@ -14,6 +14,7 @@ use crate::courtesy::appetite::Kind;
 use crate::courtesy::{MemoryLook, Mode};
 use crate::ids::{ClientId, Generation};
 use crate::load::Readings;
+use crate::worker::reason::Reason;
 
 /// Where a client sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +113,7 @@ pub(crate) enum Action {
     /// Start the admitted job.
     StartJob(ClientId),
     /// Do not start the admitted job, or stop it: the submitter is to compile it.
-    HandBack(ClientId, &'static str),
+    HandBack(ClientId, Reason),
     /// Kill the job; nobody wants its result.
     Abort(ClientId),
     /// A client did what it must not.

@@ -236,8 +236,14 @@ impl Courtesy {
         let why: Vec<String> = reasons.iter().map(Reason::to_string).collect();
         Some(match (accepting, why.is_empty()) {
             (false, _) => format!("no jobs of others are taken: {}", why.join("; ")),
-            (true, true) => format!("{slots} slots for jobs of others"),
-            (true, false) => format!("{slots} slots for jobs of others: {}", why.join("; ")),
+            (true, all) => {
+                let plural = if *slots == 1 { "" } else { "s" };
+                let colon = if all { "" } else { ": " };
+                format!(
+                    "{slots} slot{plural} for jobs of others{colon}{}",
+                    why.join("; ")
+                )
+            }
         })
     }
 

@@ -33,7 +33,8 @@ impl Live {
         }
     }
 
-    /// Resident memory of each job, in bytes. What its processes share is counted for each of them.
+    /// Resident memory of each job, in bytes. What its processes share is counted for each of them, but for copies that are about
+    /// to become another program.
     pub(crate) fn memory(&self, sources: &Sources) -> Vec<(ClientId, u64)> {
         let processes = self.lock().clone();
         processes
@@ -58,27 +59,39 @@ impl Drop for Listed {
 /// Of a process and everything it started.
 fn resident(sources: &Sources, process: u32) -> u64 {
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-    let (mut todo, mut seen, mut pages) = (vec![process], 0, 0u64);
-    while let Some(process) = todo.pop() {
+    let (mut todo, mut seen, mut pages) = (vec![(process, None)], 0, 0u64);
+    while let Some((process, parent)) = todo.pop() {
         seen += 1;
         if seen > MOST_PROCESSES {
             break;
         }
         let folder = format!("/proc/{process}");
         // One that has ended meanwhile takes nothing.
-        let sizes = sources.text(format!("{folder}/statm"));
-        let own = sizes.split_ascii_whitespace().nth(1);
-        pages = pages.saturating_add(own.and_then(|own| own.parse().ok()).unwrap_or(0));
+        let sizes = sizes(&sources.text(format!("{folder}/statm")));
+        pages = pages.saturating_add(match (sizes, parent) {
+            // Just forked: all of it is its parent's still.
+            (Some((size, own)), Some((of_parent, shared))) if size == of_parent => {
+                own.saturating_sub(shared)
+            }
+            (Some((_, own)), _) => own,
+            (None, _) => 0,
+        });
         for thread in sources.names(format!("{folder}/task")) {
             let children = sources.text(format!("{folder}/task/{thread}/children"));
             todo.extend(
                 children
                     .split_ascii_whitespace()
-                    .filter_map(|child| child.parse::<u32>().ok()),
+                    .filter_map(|child| Some((child.parse::<u32>().ok()?, sizes))),
             );
         }
     }
     pages.saturating_mul(page)
+}
+
+/// Pages of address space and pages in memory.
+fn sizes(statm: &str) -> Option<(u64, u64)> {
+    let mut fields = statm.split_ascii_whitespace();
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -91,7 +104,7 @@ mod tests {
         let machine = Machine::new(&[
             ("/proc/10/statm", "900 100 50 1 0 2 0\n"),
             ("/proc/10/task/10/children", "11 12 "),
-            ("/proc/11/statm", "900 20 50 1 0 2 0\n"),
+            ("/proc/11/statm", "800 20 50 1 0 2 0\n"),
             ("/proc/11/task/11/children", ""),
             ("/proc/11/task/15/children", "13"),
             ("/proc/13/statm", "900 3 50 1 0 2 0\n"),
@@ -106,6 +119,19 @@ mod tests {
         );
         drop(job);
         assert_eq!(live.memory(&machine.sources()).len(), 1);
+    }
+
+    #[test]
+    fn a_copy_of_its_parent_counts_once() {
+        let machine = Machine::new(&[
+            ("/proc/10/statm", "900 500 50 1 0 2 0\n"),
+            ("/proc/10/task/10/children", "11"),
+            ("/proc/11/statm", "900 490 50 1 0 2 0\n"),
+        ]);
+        let page = rustix::param::page_size() as u64;
+        assert_eq!(resident(&machine.sources(), 10), 500 * page);
+        machine.write("/proc/11/statm", "900 520 50 1 0 2 0\n");
+        assert_eq!(resident(&machine.sources(), 10), 520 * page);
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Line<'_> {
                 order = self.orders.recv() => match order {
                     Some(Order::Start) => return Admission::Start,
                     Some(Order::HandBack(reason)) => {
-                        return Admission::HandBack(Reason::busy(reason));
+                        return Admission::HandBack(reason);
                     }
                     _ => return Admission::Over,
                 },
@@ -230,7 +230,7 @@ impl Line<'_> {
                     Err(_) => Checked::Doubtful(WorkerError::Interrupted),
                 },
                 order = self.orders.recv() => match order {
-                    Some(Order::HandBack(reason)) => return Checked::HandBack(Reason::busy(reason)),
+                    Some(Order::HandBack(reason)) => return Checked::HandBack(reason),
                     None | Some(Order::Abort | Order::Close) => {
                         return Checked::Abandoned(Abandon::Aborted);
                     }
@@ -504,7 +504,7 @@ fn stop(
     match order {
         Some(Order::HandBack(reason)) => {
             running.kill();
-            *handed_back = Some(Reason::busy(reason));
+            *handed_back = Some(reason);
             Ok(())
         }
         None | Some(Order::Abort | Order::Close) => Err(Abandon::Aborted),
