@@ -273,6 +273,15 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_every_code() {
+        let page = include_str!("../../../../docs/courtesy.md");
+        for reason in all() {
+            let row = format!("| `{}` |", reason.code());
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn every_sentence_says_what_to_do() {
         for reason in all() {
             let text = reason.to_string();
