@@ -152,6 +152,8 @@ impl Attempt<'_> {
                 job.attempts_failed += 1;
                 job.tell(&failure);
                 job.record.detail.clone_from(&failure.text);
+                // What counts if no other worker is found.
+                job.record.reason = Some(failure.reason);
                 self.failed = Some((self.address, failure.told()));
             } else if let Some(pause) = pause {
                 waiting::wait(&[], Instant::now().checked_add(pause), self.signals)?;
@@ -211,6 +213,7 @@ impl Attempt<'_> {
             daemon.end();
         }
         job.record.place = Place::Remote;
+        job.record.reason = None;
         Ok(code)
     }
 
