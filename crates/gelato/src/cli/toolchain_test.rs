@@ -270,11 +270,19 @@ struct JobFolder {
 
 impl Sandbox {
     fn find() -> Result<Self, String> {
-        let probe = gelato_sandbox::probe(None);
-        let level = probe.level.ok_or_else(|| {
+        // As most workers do it: the archive becomes the root.
+        let mut obstacles = Vec::new();
+        let level = [Level::UserNamespace, Level::Chroot]
+            .into_iter()
+            .find_map(|level| {
+                let probe = gelato_sandbox::probe(Some(level));
+                obstacles.extend(probe.obstacles);
+                probe.level
+            });
+        let level = level.ok_or_else(|| {
             format!(
                 "its programs cannot be tried here, try as root: {}",
-                probe.obstacles.join("; ")
+                obstacles.join("; ")
             )
         })?;
         let identity = gelato_sandbox::identity::is_root().then_some(NOBODY);
