@@ -160,6 +160,30 @@ impl Facts {
     }
 }
 
+/// What the scheduler tells monitors of this machine, for daemons that cannot be asked themselves: its address, and lines
+/// `Key:value`. A node has the host's name unless its administrator gave it another one.
+pub(crate) fn told_by_scheduler() -> Option<(SocketAddr, Vec<(String, String)>)> {
+    let (wanted, _) = wanted().ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let found = runtime.block_on(async {
+        let Search::Found(address) = search(&wanted).await else {
+            return None;
+        };
+        Some((address, within(hosts(address)).await?))
+    });
+    runtime.shutdown_background();
+    let (address, hosts) = found?;
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let host = hosts.into_iter().find(|host| host.get("Name") == name)?;
+    Some((address, host.0.into_iter().collect()))
+}
+
 fn status_of(daemon: &Daemon) -> Option<&Value> {
     match daemon {
         Daemon::Gelato { answer, .. } if ask::refusal(answer).is_none() => Some(answer),

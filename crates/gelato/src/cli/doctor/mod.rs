@@ -6,7 +6,7 @@
 mod clock;
 mod daemon;
 mod disk;
-mod facts;
+pub(crate) mod facts;
 mod finding;
 mod masquerade;
 mod mode;

@@ -49,7 +49,32 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         };
         println!("{:#}", json!({ "error": { "code": kind, "text": text } }));
     } else {
-        eprintln!("gelato status: {text}");
+        for line in format!("gelato status: {text}").lines() {
+            let indent = if line.starts_with(' ') { "  " } else { "" };
+            for line in words::hang(indent, line) {
+                eprintln!("{line}");
+            }
+        }
+        if let Daemon::Other { .. } = &daemon {
+            for line in told() {
+                println!("{line}");
+            }
+        }
     }
     ExitCode::FAILURE
+}
+
+/// What the scheduler knows of a daemon that cannot be asked.
+fn told() -> Vec<String> {
+    let Some((scheduler, facts)) = super::doctor::facts::told_by_scheduler() else {
+        return words::row(
+            "Scheduler",
+            "none found that knows a machine of this host's name",
+        );
+    };
+    let mut lines = words::row("Scheduler", &scheduler.to_string());
+    for (key, value) in facts {
+        lines.extend(words::row(&words::plain(&key), &words::plain(&value)));
+    }
+    lines
 }

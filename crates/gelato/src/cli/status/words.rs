@@ -43,7 +43,7 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
 
 /// A line with a word on the left; what does not fit goes on below.
 pub(crate) fn row(left: &str, text: &str) -> Vec<String> {
-    hang(&format!("{left:<LEFT$}"), text)
+    hang(&format!("{left:<0$}", LEFT.max(left.len() + 1)), text)
 }
 
 /// A text that begins with `first` and goes on below at the same column.
