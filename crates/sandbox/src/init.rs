@@ -26,6 +26,7 @@ use rustix::process::{
 
 use crate::capabilities;
 use crate::cgroup::Kind;
+use crate::check::inside;
 use crate::child::Isolation;
 use crate::confine::{self, Readable};
 use crate::error::{At, Failed, Step};
@@ -36,7 +37,6 @@ use crate::mounts;
 use crate::namespaces;
 use crate::recipe::{Recipe, Report, Usage};
 use crate::rlimit;
-use crate::spawn::inside;
 
 /// Everything init starts from.
 pub(crate) struct Init<'a> {

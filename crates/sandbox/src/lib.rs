@@ -12,7 +12,7 @@
 //! | files of the host | none | names and sizes can be asked for; no content, no list, no change | none | as the user may |
 //! | `/tmp`, `/dev`, `/proc` | the job's folder; null, zero, full, random, urandom; own processes only | the job's folder at its place; the same devices; no `/proc` | as found in the root | the host's |
 //! | network, IPC, host name | none, none, `gelato` | no sockets, no System V IPC; the host's name | as for Landlock | as for Landlock |
-//! | other processes | invisible | no signals, no tracing | those of the same user can be signalled without Landlock | those of the same user |
+//! | other processes | invisible | no signals, no tracing | as for Landlock, if the kernel has system call filters | those of the same user |
 //! | kill | end of the PID namespace: nothing survives | child subreaper and sweep; with control groups nothing survives, without a process that forks faster than the sweep does | the same | the same |
 //! | memory, processes | control group; else watched, and `RLIMIT_NPROC` | control group; else watched | the same | the same |
 //! | privileges | none, `no_new_privs`, empty bounding set | none, `no_new_privs`, bounding set as the daemon left it if the daemon is not root | the same | the same |
@@ -35,6 +35,7 @@ compile_error!("the sandbox needs Linux");
 
 mod capabilities;
 pub mod cgroup;
+mod check;
 mod child;
 mod confine;
 mod error;
