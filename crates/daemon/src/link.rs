@@ -22,7 +22,8 @@ use crate::notice::Notice;
 const QUEUE: usize = 4096;
 
 /// A connection that held this long was not refused: the next wait starts from the beginning.
-const STABLE: Duration = Duration::from_secs(60);
+/// Refusals come with the login; schedulers that end one after the other must not make the network wait longer each time.
+const STABLE: Duration = Duration::from_secs(3);
 
 /// Keeps looking for and talking to schedulers until the daemon ends.
 pub(crate) async fn maintain(

@@ -48,8 +48,10 @@ impl Choice {
             return;
         }
         self.first.get_or_insert(after);
+        // Schedulers that started in the same second are told apart by their address, so that all daemons choose alike.
         match &self.best {
-            Some((_, best)) if !better(&reply, best) => {}
+            Some((address, best))
+                if better(best, &reply) || (!better(&reply, best) && *address <= from) => {}
             _ => self.best = Some((from, reply)),
         }
     }
@@ -93,15 +95,19 @@ mod tests {
     }
 
     #[test]
-    fn version_then_age_then_order_decide() {
+    fn version_then_age_then_address_decide() {
         let mut choice = Choice::new("ICECREAM".into(), 3000 * MS);
         offer(&mut choice, 1, 43, 10, "ICECREAM");
         assert_eq!(best_port(&choice), Some(1));
         offer(&mut choice, 2, 44, 30, "icecream");
         offer(&mut choice, 3, 44, 20, "ICECREAM");
         offer(&mut choice, 4, 44, 20, "ICECREAM");
-        offer(&mut choice, 5, 32, 0, "ICECREAM");
         assert_eq!(best_port(&choice), Some(3));
+        offer(&mut choice, 2, 44, 20, "ICECREAM");
+        assert_eq!(best_port(&choice), Some(2), "whatever came first");
+        offer(&mut choice, 3, 44, 20, "ICECREAM");
+        offer(&mut choice, 5, 32, 0, "ICECREAM");
+        assert_eq!(best_port(&choice), Some(2));
     }
 
     #[test]
