@@ -1,8 +1,9 @@
 //! The standard scenarios: what must always hold, how near the bound they come, and how they compare with Icecream's
-//! ranking. Nothing here depends on time or chance, so the ratios are asserted.
+//! ranking. Nothing here depends on time or chance, so the ratios are asserted: closely for one seed, which is not a typical
+//! one, and over seeds nothing was ever tuned with.
 
 use gelato_scheduler_core::{Algorithm, Past};
-use gelato_sim::report::{Row, short_build_ratio};
+use gelato_sim::report::{self, Row, short_build_ratio};
 use gelato_sim::world::run_knowing;
 use gelato_sim::{Scenario, run, scenario};
 
@@ -17,6 +18,31 @@ fn row(scenario: &Scenario) -> Row {
     assert_eq!(row.compat.violations, [""; 0], "{}", row.name);
     assert_eq!(row.finish.overcommits, 0, "{}", row.name);
     row
+}
+
+/// What may be expected: `gelato-sim 100-120` prints it for more seeds. Where speeds differ, the aim of 0.85 of Icecream's
+/// is met by the best seeds only; the middle is 0.92.
+#[test]
+fn fresh_seeds_spread_no_further_than_known() {
+    for many in report::many(100..=104) {
+        let [_, bound, worst] = report::spread(&many.over_bound);
+        let [_, compat, _] = report::spread(&many.of_compat);
+        assert_eq!(many.faults, 0, "{}", many.name);
+        let (most_bound, worst_bound, most_compat) = match many.name {
+            "equal hosts" => (1.05, 1.10, 0.96),
+            "speeds 1:1:2:4" => (1.10, 1.20, 0.96),
+            "one dying host" => (1.06, 1.12, 0.97),
+            "two users, 200 and 20" => (1.15, 1.20, 0.92),
+            "memory-bound" => (1.14, 1.18, 0.62),
+            "cold toolchains" => (1.22, 1.27, 1.01),
+            "1:1:2:4, first build" => (1.15, 1.25, 1.02),
+            "crowded hosts" => (1.72, 1.82, 0.99),
+            other => panic!("{other} is new: say what may be expected"),
+        };
+        assert!(bound <= most_bound, "{}: {bound} of the bound", many.name);
+        assert!(worst <= worst_bound, "{}: {worst} of the bound", many.name);
+        assert!(compat <= most_compat, "{}: {compat} of compat", many.name);
+    }
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub struct Config {
     pub control: ControlAccess,
     /// Which addresses may connect, and ask for this scheduler.
     pub access: Rules,
+    /// Silence after which a peer is asked by the system whether it is still there; one that vanished is given up nine seconds
+    /// later.
+    pub heartbeat: Duration,
     /// How long a connection has to introduce itself.
     pub login_limit: Duration,
     /// Where what was learned is kept across restarts; nowhere if there is none.
@@ -61,6 +64,7 @@ impl Default for Config {
             persistent_clients: false,
             control: ControlAccess::default(),
             access: Rules::default(),
+            heartbeat: Duration::from_secs(5),
             login_limit: Duration::from_secs(10),
             history: None,
             core: core::Config::default(),

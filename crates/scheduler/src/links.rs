@@ -3,6 +3,7 @@
 //! Until a connection has said what it is it costs a task and nothing else, and not for long.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const STRANGERS: usize = 4096;
 pub(crate) async fn accept(
     mut door: Door,
     login_limit: Duration,
+    heartbeat: Duration,
     hub: mpsc::Sender<Input>,
     alive: mpsc::Sender<()>,
 ) {
@@ -42,10 +44,18 @@ pub(crate) async fn accept(
             let introduced = introduction(socket, login_limit).await;
             drop(permit);
             if let Some((link, first)) = introduced {
+                watch(&link, heartbeat);
                 serve(connection, link, first, hub, alive).await;
             }
         });
     }
+}
+
+/// Has the system ask the peer whether it is still there after so long without a word. What follows is the same for all
+/// connections, see [`gelato_net::options`].
+fn watch(link: impl AsFd, heartbeat: Duration) {
+    // One that cannot be watched so closely is found later.
+    let _ = rustix::net::sockopt::set_tcp_keepidle(link, heartbeat);
 }
 
 /// Version exchange and first message.
@@ -158,4 +168,21 @@ async fn listen(connection: ConnectionId, mut reader: Reader, hub: &mpsc::Sender
 /// Monitors have nothing to say; reading tells when they leave.
 async fn until_closed(mut reader: Reader) {
     while reader.receive(None, "its end").await.is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gelato_net::options::{Side, set_for_messages};
+    use rustix::net::sockopt::{socket_keepalive, tcp_keepidle};
+
+    #[test]
+    fn a_silent_peer_is_asked_after_the_heartbeat() {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        set_for_messages(&peer, Side::Accepting);
+        watch(&peer, Duration::from_secs(4));
+        assert!(socket_keepalive(&peer).unwrap());
+        assert_eq!(tcp_keepidle(&peer).unwrap(), Duration::from_secs(4));
+    }
 }

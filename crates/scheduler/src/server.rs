@@ -111,6 +111,7 @@ impl Scheduler {
         servers.spawn(links::accept(
             self.links,
             self.config.login_limit,
+            self.config.heartbeat,
             sender.clone(),
             alive.clone(),
         ));

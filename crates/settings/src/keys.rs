@@ -231,6 +231,8 @@ keys! {
         "Folder where what jobs took and how fast workers are is kept across restarts";
     SCHEDULER_FORGET = "scheduler"."forget", Switch, Fixed("false"), [],
         "Keep nothing across restarts";
+    SCHEDULER_HEARTBEAT = "scheduler"."heartbeat", Integer(1, 3600), Fixed("5"), [],
+        "Seconds of silence after which a peer is asked whether it is still there";
     SCHEDULER_USER_UID = "scheduler"."user-uid", Text, Fixed("icecc"), [],
         "User to become when started as root";
     SCHEDULER_LOG_FILE = "scheduler"."log-file", Path, Computed("standard error"), [],

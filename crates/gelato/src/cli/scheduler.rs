@@ -82,6 +82,9 @@ pub(crate) struct Args {
     /// [default: /var/lib/gelato as root, gelato in the user's state folder otherwise]
     #[arg(long, value_name = "PATH")]
     state_folder: Option<PathBuf>,
+    /// Ask a peer that says nothing after so many seconds whether it is still there; nine seconds later it is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    heartbeat: u64,
     /// Keep nothing across restarts
     #[arg(long)]
     forget: bool,
@@ -176,6 +179,7 @@ fn config_of(args: &Args) -> anyhow::Result<Config> {
         start_time,
         persistent_clients: args.persistent_client_connection,
         control,
+        heartbeat: Duration::from_secs(args.heartbeat),
         access: rules(args.allow.as_deref(), args.deny.as_deref())?,
         ..Config::default()
     };
