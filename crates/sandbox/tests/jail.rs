@@ -12,8 +12,12 @@ mod cases;
 mod ends;
 #[path = "jail/fixture.rs"]
 mod fixture;
+#[path = "jail/hostile.rs"]
+mod hostile;
 #[path = "jail/inside.rs"]
 mod inside;
+#[path = "jail/many.rs"]
+mod many;
 
 use std::env;
 use std::ffi::OsString;
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        [_, "__jail"] => gelato_sandbox::jail_main(),
+        [_, "__jail", ..] => gelato_sandbox::jail_main(),
         [_, "__trial", situation, folder, name] => trial(situation, Path::new(folder), name),
         [_, "__daemon", situation, folder] => ends::be_a_daemon(&Fixture::enter(
             Situation::named(situation),
@@ -52,7 +56,7 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for situation in Situation::ALL {
-        for (name, applies, _) in cases::CASES {
+        for (name, applies, _) in cases::CASES.iter().chain(hostile::CASES) {
             if applies(situation) {
                 trials.push(Trial::test(
                     format!("{}::{name}", situation.name()),
@@ -81,6 +85,8 @@ fn in_child(situation: Situation, name: &str) -> Result<(), Failed> {
         .stdin(Stdio::null())
         .output()?;
     folder.assert_no_mounts();
+    // For those who ask with --nocapture.
+    print!("{}", String::from_utf8_lossy(&child.stdout));
     if child.status.success() {
         return Ok(());
     }
@@ -97,6 +103,7 @@ fn trial(situation: &str, folder: &Path, name: &str) -> ExitCode {
     let fixture = Fixture::enter(Situation::named(situation), folder);
     let (_, _, case) = cases::CASES
         .iter()
+        .chain(hostile::CASES)
         .find(|(case, ..)| *case == name)
         .expect("trials are made from this table");
     case(&fixture);
