@@ -3,6 +3,8 @@
 //! The executable is its own jail step (`__jail`). As root the daemon runs its jobs as an ordinary user; one trial starts the
 //! executable anew without root.
 
+#[path = "escape/mod.rs"]
+mod escape;
 #[path = "daemon/fixture.rs"]
 mod fixture;
 #[path = "daemon/jobs.rs"]
@@ -18,16 +20,24 @@ mod synthetic;
 #[path = "daemon/toolchains.rs"]
 mod toolchains;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
-    if std::env::args()
-        .nth(1)
-        .is_some_and(|first| first == "__jail")
+    let args: Vec<String> = std::env::args().collect();
+    match args
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
     {
-        gelato_sandbox::jail_main();
+        [_, "__jail"] => gelato_sandbox::jail_main(),
+        [_, "__escape", situation, group, folder] => {
+            return escape::child(situation, group, Path::new(folder));
+        }
+        _ => {}
     }
     let trials = local::TRIALS
         .iter()
@@ -37,8 +47,11 @@ fn main() -> ExitCode {
         .chain(pressure::TRIALS);
     let trials = trials
         .map(|&(name, trial)| Trial::test(name, move || run(trial)))
+        .chain(escape::trials())
         .collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let code = libtest_mimic::run(&Arguments::from_args(), trials).exit_code();
+    escape::clear();
+    code
 }
 
 type Case = fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>;
