@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -201,6 +201,9 @@ impl Cluster {
     /// # Errors
     /// It is not ready in time.
     pub fn start_scheduler_at(&mut self, index: usize, flavour: Flavour) -> Result<()> {
+        if self.schedulers.len() > 1 {
+            next_second()?;
+        }
         let position = self.schedulers[index].log.position();
         self.launch_scheduler(index, flavour)?;
         let Scheduler { log, process, .. } = &mut self.schedulers[index];
@@ -735,6 +738,16 @@ fn prepare_log(log: &LogFile, host: &Host) -> Result<()> {
         .open(log.path())?;
     fs::set_permissions(log.path(), Permissions::from_mode(0o666))?;
     host.give(log.path())
+}
+
+/// Schedulers elect the one that started first, by the second.
+fn next_second() -> Result<()> {
+    let second = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    };
+    let now = second();
+    wait::until(LOGIN, "the next second", || (second() != now).then_some(()))
 }
 
 /// Hands `path` to the service user, if there is one.

@@ -36,7 +36,7 @@ const CAST: Cast = Cast {
     workers: 3,
     submitters: 2,
     builders: 4,
-    can_pause: false,
+    can_pause: true,
 };
 
 /// Room for the toolchains of two compilers and little more.

@@ -119,6 +119,8 @@ fn kind(to: &Path) -> String {
     let text = to.to_string_lossy();
     match text.split_once(":[") {
         Some((kind, rest)) if rest.starts_with(|c: char| c.is_ascii_digit()) => kind.to_owned(),
+        // The group of a daemon's jobs has its process number in its name.
+        _ if to.starts_with("/sys/fs/cgroup") => "cgroup".to_owned(),
         // Where the lab collects what a program prints has a new name at each start.
         _ => match to.extension() {
             Some(suffix) if suffix == "out" || suffix == "err" => "printed".to_owned(),
