@@ -89,7 +89,7 @@ impl Core {
     /// How long the last look at the memory is good for; nothing while no job of others runs.
     pub(crate) fn look_again(&self) -> Option<Duration> {
         let waiting = self.is_somebody_queued();
-        self.courtesy.memory.look_again(waiting, self.now.instant)
+        self.courtesy.memory.look_again(waiting)
     }
 
     /// Tells those concerned what is offered now, if it is not what they know.

@@ -379,7 +379,7 @@ impl Core {
         let (clients, courtesy) = (&self.clients, &self.courtesy);
         self.slots.grant(now, limit, |id| {
             let job = clients.get(&id).and_then(|client| client.foreign.as_ref());
-            job.is_some_and(|job| courtesy.admits(&job.request.kind(), now))
+            job.is_some_and(|job| courtesy.admits(&job.request.kind()))
         })
     }
 

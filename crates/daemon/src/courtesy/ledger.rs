@@ -1,8 +1,9 @@
 //! Memory of jobs of others: what is promised to each that runs, whether one more fits, and which one has to go when memory runs
 //! out all the same. Pure.
 //!
-//! A job is promised what jobs of its kind have taken. Of a kind nobody knows yet it is promised a lot, until it has
-//! stopped growing; so a small machine begins with one job and learns from it, and a large one does not notice.
+//! A job is promised what jobs of its kind have taken. Of a kind nobody knows yet it is promised a lot, until one has
+//! finished; so a small machine begins with one job and learns from it, and a large one does not notice. That a job does
+//! not grow means nothing: on a busy machine it may not have had a processor.
 //! Two marks: below the first no job is started, below the second the newest one is handed back.
 
 use std::collections::BTreeMap;
@@ -17,12 +18,6 @@ const UNKNOWN: u64 = 2 << 30;
 
 /// The least that is promised to a job whose kind is hardly known.
 const LEAST: u64 = 256 << 20;
-
-/// A job that has not grown for this time will not grow much.
-const SETTLED: Duration = Duration::from_secs(2);
-
-/// Growth that does not count, in bytes.
-const STANDSTILL: u64 = 16 << 20;
 
 /// Left over by default: a tenth of all, but not more than this.
 const MOST_RESERVE: u64 = 1 << 30;
@@ -56,14 +51,10 @@ pub(crate) struct MemoryLook {
 #[derive(Clone, Debug)]
 struct Held {
     kind: Kind,
-    /// Expected at its start, if anything was.
-    expected: Option<u64>,
     started: Instant,
     /// The last look.
     now: u64,
     peak: u64,
-    /// The look since which it has not grown.
-    standstill: Option<(u64, Instant)>,
     /// Told to end.
     ending: Option<Instant>,
 }
@@ -94,7 +85,8 @@ impl Ledger {
     pub(crate) fn look(&mut self, look: &MemoryLook, now: Instant) -> Option<ClientId> {
         for &(id, bytes) in &look.jobs {
             if let Some(held) = self.running.get_mut(&id) {
-                held.see(bytes, now);
+                held.now = bytes;
+                held.peak = held.peak.max(bytes);
             }
         }
         self.memory = look.memory.map(|memory| self.within_terms(memory));
@@ -124,7 +116,7 @@ impl Ledger {
     }
 
     /// Whether a job of this kind may start beside those that run.
-    pub(crate) fn fits(&self, kind: &Kind, now: Instant) -> bool {
+    pub(crate) fn fits(&self, kind: &Kind) -> bool {
         let Some(memory) = self.memory else {
             return true;
         };
@@ -136,7 +128,7 @@ impl Ledger {
             return true;
         }
         let wanted = self
-            .growth(now)
+            .growth()
             .saturating_add(self.promise(kind))
             .saturating_add(self.reserve(memory));
         memory.available >= wanted
@@ -144,16 +136,13 @@ impl Ledger {
 
     /// A job has been started.
     pub(crate) fn start(&mut self, id: ClientId, kind: Kind, now: Instant) {
-        let expected = self.appetite.expected(&kind);
         self.running.insert(
             id,
             Held {
                 kind,
-                expected,
                 started: now,
                 now: 0,
                 peak: 0,
-                standstill: None,
                 ending: None,
             },
         );
@@ -192,13 +181,13 @@ impl Ledger {
     }
 
     /// How long the last look is good for; nothing without running jobs. `waiting` says whether a job waits to be started.
-    pub(crate) fn look_again(&self, waiting: bool, now: Instant) -> Option<Duration> {
+    pub(crate) fn look_again(&self, waiting: bool) -> Option<Duration> {
         if self.running.is_empty() {
             return None;
         }
         let tight = self.memory.is_some_and(|memory| {
             let wanted = self
-                .growth(now)
+                .growth()
                 .saturating_add(self.reserve(memory).saturating_mul(2));
             memory.available < wanted
         });
@@ -206,10 +195,10 @@ impl Ledger {
     }
 
     /// Bytes that running jobs may still take according to what they were promised.
-    fn growth(&self, now: Instant) -> u64 {
+    fn growth(&self) -> u64 {
         self.running
             .values()
-            .map(|held| held.promised(now).saturating_sub(held.now))
+            .map(|held| held.still_to_take(self.promise(&held.kind)))
             .fold(0, u64::saturating_add)
     }
 
@@ -250,32 +239,12 @@ impl Ledger {
 }
 
 impl Held {
-    fn see(&mut self, bytes: u64, now: Instant) {
-        self.now = bytes;
-        self.peak = self.peak.max(bytes);
-        let stands = self
-            .standstill
-            .is_some_and(|(before, _)| bytes <= before.saturating_add(STANDSTILL));
-        if !stands {
-            self.standstill = Some((bytes, now));
-        }
-    }
-
-    fn promised(&self, now: Instant) -> u64 {
-        let settled = self
-            .standstill
-            .is_some_and(|(_, since)| now.duration_since(since) >= SETTLED);
-        let known = match self.expected {
-            Some(bytes) => bytes.max(LEAST),
-            None if settled => LEAST,
-            None => UNKNOWN,
-        };
-        let rest = if settled { self.now / 8 } else { self.now / 4 };
-        // One that has outgrown what was expected, or of which nothing was, may grow some more.
-        if self.now > known || self.expected.is_none() {
-            known.max(self.now.saturating_add(rest))
+    /// What it may take besides what it has. One that has outgrown its promise may grow some more.
+    fn still_to_take(&self, promise: u64) -> u64 {
+        if self.now > promise {
+            self.now / 4
         } else {
-            known
+            promise - self.now
         }
     }
 }
@@ -329,30 +298,27 @@ mod tests {
         let mut now = Instant::now();
         let mut ledger = ledger(MemoryTerms::default());
         ledger.look(&look(&[]), now);
-        assert!(ledger.fits(&kind("a"), now));
+        assert!(ledger.fits(&kind("a")));
         ledger.start(id(1), kind("a"), now);
-        assert!(!ledger.fits(&kind("a"), now), "nobody knows what it takes");
+        assert!(!ledger.fits(&kind("a")), "nobody knows what it takes");
         for bytes in [400 * MIB, 900 * MIB, 1500 * MIB, 1500 * MIB] {
             now += SECOND;
             assert_eq!(ledger.look(&look(&[(1, bytes)]), now), None);
-            assert!(!ledger.fits(&kind("a"), now));
+            assert!(!ledger.fits(&kind("a")));
         }
         ledger.over(id(1), 1500 * MIB, true);
         ledger.look(&look(&[]), now);
         for number in [2, 3] {
-            assert!(ledger.fits(&kind("a"), now), "{number}");
+            assert!(ledger.fits(&kind("a")), "{number}");
             ledger.start(id(number), kind("a"), now);
         }
-        assert!(
-            !ledger.fits(&kind("a"), now),
-            "two of 1.5 GiB fit, not three"
-        );
+        assert!(!ledger.fits(&kind("a")), "two of 1.5 GiB fit, not three");
         ledger.look(&look(&[(2, 1500 * MIB), (3, 700 * MIB)]), now);
-        assert!(!ledger.fits(&kind("a"), now));
+        assert!(!ledger.fits(&kind("a")));
         assert!(ledger.is_low().is_none());
         ledger.over(id(2), 1500 * MIB, true);
         ledger.look(&look(&[(3, 1500 * MIB)]), now);
-        assert!(ledger.fits(&kind("a"), now));
+        assert!(ledger.fits(&kind("a")));
         ledger.over(id(3), 1500 * MIB, true);
         for number in 4..6 {
             ledger.start(id(number), kind("a"), now);
@@ -363,16 +329,21 @@ mod tests {
     }
 
     #[test]
-    fn a_small_job_of_an_unknown_kind_lets_others_in_once_it_has_settled() {
+    fn a_job_that_does_not_grow_says_nothing_and_one_that_ends_does() {
         let mut now = Instant::now();
         let mut ledger = ledger(MemoryTerms::default());
         ledger.look(&look(&[]), now);
         ledger.start(id(1), kind("a"), now);
-        ledger.look(&look(&[(1, 50 * MIB)]), now);
-        assert!(!ledger.fits(&kind("a"), now));
-        now += SETTLED;
-        ledger.look(&look(&[(1, 60 * MIB)]), now);
-        assert!(ledger.fits(&kind("a"), now));
+        for _ in 0..100 {
+            now += SECOND;
+            ledger.look(&look(&[(1, 50 * MIB)]), now);
+            assert!(!ledger.fits(&kind("a")), "it may not have had a processor");
+        }
+        ledger.over(id(1), 60 * MIB, true);
+        for number in 2..10 {
+            assert!(ledger.fits(&kind("a")));
+            ledger.start(id(number), kind("a"), now);
+        }
     }
 
     #[test]
@@ -388,10 +359,10 @@ mod tests {
         };
         ledger.look(&large, now);
         for number in 0..16 {
-            assert!(ledger.fits(&kind("a"), now));
+            assert!(ledger.fits(&kind("a")));
             ledger.start(id(number), kind("a"), now);
         }
-        assert_eq!(ledger.look_again(false, now), Some(LATER));
+        assert_eq!(ledger.look_again(false), Some(LATER));
     }
 
     #[test]
@@ -406,7 +377,7 @@ mod tests {
         assert_eq!(ledger.look(&first_mark, now), None);
         let (available, reserve) = ledger.is_low().unwrap();
         assert!(available < reserve);
-        assert!(!ledger.fits(&kind("a"), now));
+        assert!(!ledger.fits(&kind("a")));
         let second_mark = look(&[(1, GIB), (2, GIB), (3, 1800 * MIB)]);
         assert_eq!(ledger.look(&second_mark, now), Some(id(3)));
         assert_eq!(ledger.look(&second_mark, now), None, "it is ending");
@@ -446,10 +417,10 @@ mod tests {
         ] {
             ledger.look(&with(available), now);
             assert_eq!(ledger.is_low().is_some(), low, "{available}");
-            assert_eq!(ledger.fits(&kind("a"), now), !low);
+            assert_eq!(ledger.fits(&kind("a")), !low);
         }
         ledger.look(&MemoryLook::default(), now);
-        assert!(ledger.fits(&kind("a"), now), "nobody knows");
+        assert!(ledger.fits(&kind("a")), "nobody knows");
     }
 
     #[test]
@@ -462,7 +433,7 @@ mod tests {
         ledger.start(id(1), kind("a"), now);
         ledger.look(&look(&[(1, 1700 * MIB)]), now);
         assert_eq!(ledger.is_low(), None);
-        assert!(!ledger.fits(&kind("a"), now));
+        assert!(!ledger.fits(&kind("a")));
         assert_eq!(ledger.look(&look(&[(1, 2000 * MIB)]), now), Some(id(1)));
     }
 
@@ -487,7 +458,7 @@ mod tests {
                         let (number, _, peak) = running.remove(0);
                         ledger.over(id(number), peak, true);
                     }
-                    1 | 2 if ledger.fits(&kind("a"), now) => {
+                    1 | 2 if ledger.fits(&kind("a")) => {
                         let peak = (peaks[next as usize % peaks.len()] * MIB).min(ledger.promise(&kind("a")));
                         ledger.start(id(next), kind("a"), now);
                         running.push((next, 0, peak));

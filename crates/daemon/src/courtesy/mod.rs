@@ -276,8 +276,8 @@ impl Courtesy {
     }
 
     /// Whether a job of this kind may start now. The number of slots is somebody else's matter.
-    pub(crate) fn admits(&self, kind: &Kind, now: Instant) -> bool {
-        self.capacity.accepting && self.memory.fits(kind, now)
+    pub(crate) fn admits(&self, kind: &Kind) -> bool {
+        self.capacity.accepting && self.memory.fits(kind)
     }
 
     /// Takes in a sample.

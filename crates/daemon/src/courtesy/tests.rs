@@ -235,7 +235,7 @@ fn large_jobs_take_several_places() {
     }
     machine.courtesy.look(&free, machine.now);
     assert_eq!(machine.pass(MINUTE), (2, true, vec!["memory-per-job"]));
-    assert!(machine.courtesy.admits(&kind, machine.now));
+    assert!(machine.courtesy.admits(&kind));
 }
 
 /// A working day of an office machine with eight processors, sample by sample: what the owner does, and what that leaves.
