@@ -62,6 +62,8 @@ bench:
 	$(MAKE) install DESTDIR= PREFIX=$(abspath $(TARGET_DIR))/bench-prefix
 	$(CARGO) build --release -p gelato-lab --bins
 	GELATO_PREFIX=$(abspath $(TARGET_DIR))/bench-prefix $(TARGET_DIR)/release/gelato-lab-bench
+	$(CARGO) bench -p gelato-scheduler --bench load
+	$(CARGO) bench -p gelato-scheduler-core
 
 install: dist
 	install -d $(bindir) $(sbindir) $(libexecdir)/bin $(docdir)
