@@ -181,7 +181,7 @@ pub(crate) const EXCESSES: &[Probe] = &[
     said(Group::Excess, "memory", "take memory without end", |_| vec!["700".into()], ["cgroup", "limit", "limit", "limit", "limit"]),
     said(Group::Excess, "memory-together", "… by many small processes", |world| vec!["700".into(), if world.confined { "4" } else { "0" }.into()], ["cgroup", "watch", "watch", "watch", "watch"]),
     said(Group::Excess, "disk", "fill the disk", |world| vec!["200".into(), if world.confined { "4" } else { "0" }.into()], everywhere("watch")),
-    said(Group::Excess, "files", "… with empty files", |world| vec!["120000".into(), if world.confined { "4" } else { "0" }.into()], everywhere("watch")),
+    said(Group::Excess, "files", "… with empty files", |world| if world.confined { vec!["120000".into(), "4".into()] } else { vec!["1000".into()] }, everywhere("watch")),
     said(Group::Excess, "large-file", "… with one file of any size", NONE, everywhere("limit")),
     said(Group::Excess, "output", "print without end", |_| vec!["400".into()], everywhere("watch")),
     said(Group::Excess, "silence", "do nothing without end", |world| vec![if world.confined { "30" } else { "1" }.into()], everywhere("watch")),
