@@ -115,8 +115,9 @@ fn start() -> Result<Cluster> {
         .standby_schedulers(CAST.schedulers - 1)
         .strangers(1);
     for number in 0..CAST.submitters {
-        let spec = DaemonSpec::worker(&format!("submitter{number}"), Flavour::Gelato);
-        builder = builder.daemon(spec.remote(false));
+        // Without slots of its own: small jobs would be assigned to it.
+        let name = format!("submitter{number}");
+        builder = builder.daemon(DaemonSpec::submitter(&name, Flavour::Gelato).steady_load());
     }
     for number in 0..CAST.workers {
         let spec = DaemonSpec::worker(&format!("worker{number}"), Flavour::Gelato).steady_load();
