@@ -136,16 +136,24 @@ impl Drop for Group {
         let _home = self.leave();
         // A daemon that has just ended may still be on its way out of it.
         for _ in 0..100 {
-            let inner = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-            for entry in inner.filter(|entry| entry.path().is_dir()) {
-                let _removed = fs::remove_dir(entry.path());
-            }
+            remove_inner(&self.folder);
             match fs::remove_dir(&self.folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 _ => break,
             }
+        }
+    }
+}
+
+/// Removes the groups inside one, the innermost first.
+fn remove_inner(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            remove_inner(&path);
+            let _removed = fs::remove_dir(path);
         }
     }
 }
