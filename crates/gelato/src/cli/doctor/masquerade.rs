@@ -78,14 +78,17 @@ fn is_wrapper(path: &Path) -> bool {
     }
 }
 
-/// A folder of links to the wrapper that exists: in `PATH` too late, or where packages put it.
+/// A folder of links to the wrapper that exists: in `PATH` too late, of this installation, or where packages put it.
 fn masquerade_folder(path: &OsStr) -> Option<PathBuf> {
+    let own = std::env::current_exe().ok();
+    let own = own.as_deref().and_then(Path::parent).and_then(Path::parent);
     let usual = [
-        "/usr/lib/gelato/bin",
-        "/usr/lib/icecc/bin",
+        "/usr/local/libexec/icecc/bin",
         "/usr/libexec/icecc/bin",
+        "/usr/lib/icecc/bin",
     ];
     std::env::split_paths(path)
+        .chain(own.map(|prefix| prefix.join("libexec/icecc/bin")))
         .chain(usual.iter().map(PathBuf::from))
         .find(|folder| NAMES.iter().any(|name| is_wrapper(&folder.join(name))))
 }
