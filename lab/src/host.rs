@@ -276,6 +276,8 @@ impl Host {
                 .map(Into::into),
             );
         }
+        // As from a terminal: whoever started the tests in the background may have had these ignored.
+        words.extend(["env", "--default-signal=INT,QUIT"].map(Into::into));
         words.push(program.to_owned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);

@@ -31,7 +31,8 @@ use project::Project;
 use stage::Stage;
 use timeline::Timeline;
 
-const CAST: Cast = Cast {
+/// Who takes part.
+pub(crate) const CAST: Cast = Cast {
     schedulers: 2,
     workers: 3,
     submitters: 2,

@@ -239,14 +239,8 @@ fn roles(kind: Kind, cast: &Cast) -> Vec<Role> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::soak::CAST;
 
-    const CAST: Cast = Cast {
-        schedulers: 2,
-        workers: 3,
-        submitters: 2,
-        builders: 4,
-        can_pause: true,
-    };
     const SPAN: Duration = Duration::from_secs(40);
 
     #[test]

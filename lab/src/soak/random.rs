@@ -1,22 +1,20 @@
-//! Numbers from a seed: the same ones every time (SplitMix64).
+//! Numbers from a seed, the same ones every time, as plans and conversations want them.
+
+use gelato_scheduler_core::Generator;
 
 /// A source of numbers.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(Generator);
 
 impl Random {
     /// Starts at `seed`.
     pub fn new(seed: u64) -> Random {
-        Random(seed)
+        Random(Generator::new(seed))
     }
 
     /// The next number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.number()
     }
 
     /// A number below `limit`; 0 if that is 0.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -370,6 +370,16 @@ pub(crate) async fn receive_file(connection: &mut Connection) -> Vec<u8> {
             other => panic!("{other:?} in a file"),
         }
     }
+}
+
+/// That this program, started again for a single test, ran it and was content.
+pub(crate) fn assert_one_passed(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// What the compiler of this machine makes of the source itself.

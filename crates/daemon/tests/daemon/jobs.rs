@@ -480,10 +480,5 @@ async fn everything_works_without_root() {
             .unwrap()
     });
     let output = ran.await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    crate::fixture::assert_one_passed(&output);
 }

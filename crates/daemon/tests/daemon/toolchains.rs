@@ -203,12 +203,7 @@ async fn a_full_disk_refuses_with_its_reason_and_jobs_go_on() {
             .unwrap()
     });
     let output = ran.await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    crate::fixture::assert_one_passed(&output);
 }
 
 async fn on_a_small_disk() {

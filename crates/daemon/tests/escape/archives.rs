@@ -59,7 +59,7 @@ pub(crate) const ARCHIVES: &[Archive] = &[
     Archive { what: "a block device", fate: Fate::Refused("device"), harms: Harm::Roots, make: |world| with(world, &[entry("usr/disk", b'4', "", 0o666, b"")]) },
     Archive { what: "a named pipe", fate: Fate::Refused("fifo"), harms: Harm::Anybodys, make: |world| with(world, &[entry("usr/pipe", b'6', "", 0o666, b"")]) },
     Archive { what: "an entry of no known kind", fate: Fate::Refused("kind"), harms: Harm::Unseen, make: |world| with(world, &[entry("usr/socket", b'Z', "", 0o666, b"")]) },
-    Archive { what: "programs that run as root or its group (set-user-id, set-group-id)", fate: Fate::Harmless, harms: Harm::Anybodys, make: |world| with(world, &[entry("usr/bin/sudo", b'0', "", 0o6755, b"#!")]) },
+    Archive { what: "programs that run as root or its group (set-user-id, set-group-id)", fate: Fate::Refused("another user"), harms: Harm::Anybodys, make: |world| with(world, &[entry("usr/bin/sudo", b'0', "", 0o6755, b"#!")]) },
     Archive { what: "a program with capabilities", fate: Fate::Harmless, harms: Harm::Unseen, make: |world| with(world, &[pax("SCHILY.xattr.security.capability", "\u{1}\u{0}\u{0}\u{2}\u{7f}\u{7f}\u{7f}\u{7f}\u{0}\u{0}\u{0}\u{0}\u{7f}\u{7f}\u{7f}\u{7f}\u{0}\u{0}\u{0}\u{0}"), file("usr/bin/capable", b"x")]) },
     Archive { what: "a folder that anybody may write to", fate: Fate::Harmless, harms: Harm::Unseen, make: |world| with(world, &[entry("usr/open/", b'5', "", 0o777, b"")]) },
     Archive { what: "the place of the jobs' folder as a link that leads out", fate: Fate::Refused(""), harms: Harm::Unseen, make: |world| with(world, &[link(b'2', "tmp", &taken(world))]) },

@@ -13,6 +13,9 @@ const BLOCK: usize = 512;
 /// Largest extended header: far above any list of names and times, far below what would hurt.
 const MAX_EXTENSION: u64 = 64 << 10;
 
+/// Bits of a mode that give a program another user or group.
+const SET_ID: u32 = 0o6000;
+
 /// One entry; the content of a file is still in [`Entries::read`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -165,6 +168,10 @@ impl<'a> Entries<'a> {
             EntryType::Regular | EntryType::Continuous if !path.ends_with(b"/") => {
                 // A mode that cannot be read makes no program.
                 let mode = header.mode().unwrap_or(0);
+                if mode & SET_ID != 0 {
+                    let why = "it would run as another user or group (set-user-id, set-group-id)";
+                    return Err(UnpackError::refused(&path, why));
+                }
                 Kind::File {
                     size,
                     executable: mode & 0o111 != 0,

@@ -305,17 +305,23 @@ fn devices_and_the_like_are_refused() {
 }
 
 #[test]
-fn special_mode_bits_are_dropped() {
+fn programs_of_other_users_are_refused() {
+    for mode in [0o4755, 0o2755, 0o6000] {
+        let why = refusal(Tar::new().entry(EntryType::Regular, "su", "", mode, b"x"));
+        assert!(why.contains("another user"), "{why}");
+    }
+}
+
+#[test]
+fn other_mode_bits_are_dropped() {
     let place = Place::new();
     let archive = Tar::new()
-        .entry(EntryType::Regular, "su", "", 0o6755, b"x")
         .entry(EntryType::Regular, "secret", "", 0, b"x")
-        .directory("sticky", 0o3777)
+        .directory("sticky", 0o7777)
         .directory("closed", 0)
         .file("closed/x", b"x");
     place.unpack(&archive.end()).unwrap();
     let mode = |name: &str| fs::metadata(place.root().join(name)).unwrap().mode() & 0o7777;
-    assert_eq!(mode("su"), 0o555);
     assert_eq!(mode("secret"), 0o444);
     assert_eq!(mode("sticky"), 0o555);
     assert_eq!(mode("closed"), 0o555);
