@@ -175,7 +175,7 @@ fn an_icecream_cluster_is_used() -> Result<()> {
     let mut cluster = Cluster::builder(Layout::Namespaces)
         .scheduler(Flavour::Icecream)
         .daemon(DaemonSpec::submitter("visitor", Flavour::Gelato))
-        .daemon(DaemonSpec::worker("worker-1", Flavour::Icecream))
+        .daemon(DaemonSpec::worker("worker-1", Flavour::Icecream).steady_load())
         .start()?;
     cluster.kill_daemon(0);
     let folder = project(&cluster)?;

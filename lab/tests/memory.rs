@@ -8,12 +8,16 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use common::FIRST_JOB;
 use gelato_lab::host::Running;
 use gelato_lab::{Cluster, DaemonSpec, Flavour, JobRecord, Layout, Programs, Verdict, build};
+
+/// One test at a time: a control group takes in the whole process, the other test and what it starts included.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// The worker's memory.
 const LIMIT: u64 = 4 << 30;
@@ -189,15 +193,16 @@ fn compile_all(cluster: &Cluster, folder: &Path, archive: &Path) -> Result<()> {
     build::same(&ours, &build::files(folder, ".o")?)
 }
 
-/// The worker never had too much to do: what it did not compile had only waited too long, as on a very busy machine.
+/// The worker never took more than it could carry: on a very busy machine some jobs may wait too long or be the newest when memory
+/// runs out, and go back; most are compiled there.
 fn none_was_too_much(cluster: &Cluster) -> Result<()> {
     let jobs = cluster.submitter().jobs()?;
     let (there, elsewhere): (Vec<_>, Vec<_>) = jobs
         .iter()
         .partition(|job| matches!(job.verdict, Verdict::Remote(_)));
     eprintln!("{} of {JOBS} compiled by the worker", there.len());
-    let too_much = |job: &&JobRecord| !matches!(&job.verdict, Verdict::FailedOver(why) if why == "worker-busy");
-    if jobs.len() != JOBS || there.len() < 2 || elsewhere.iter().any(too_much) {
+    let too_much = |job: &&JobRecord| !matches!(&job.verdict, Verdict::FailedOver(why) if why == "worker-busy" || why == "worker-out-of-memory");
+    if jobs.len() != JOBS || there.len() < JOBS / 2 || elsewhere.iter().any(too_much) {
         let log = cluster.workers().first().map(|worker| worker.log().text());
         let log = log.unwrap_or_default();
         bail!(
@@ -223,6 +228,7 @@ fn worker() -> DaemonSpec {
 #[test]
 fn ten_large_jobs_in_a_small_control_group() -> Result<()> {
     require!(Layout::Loopback, &[]);
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = common::readable_folder()?;
     let archive = toolchain(folder.path())?;
     let group = match Group::enter() {
@@ -252,6 +258,7 @@ fn ten_large_jobs_in_a_small_control_group() -> Result<()> {
 #[test]
 fn ten_large_jobs_within_what_the_settings_allow() -> Result<()> {
     require!(Layout::Loopback, &[]);
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = common::readable_folder()?;
     let archive = toolchain(folder.path())?;
     let file = build::write(
