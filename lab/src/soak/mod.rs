@@ -15,6 +15,9 @@ mod tidy;
 mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -52,8 +55,12 @@ pub struct Settings {
     pub span: Duration,
 }
 
+/// The seed of the plan that is carried out without a wish for another one.
+const USUAL_SEED: u64 = 5;
+
 impl Settings {
-    /// From `GELATO_SOAK_SEED` and `GELATO_SOAK_SECONDS`; without them the seed is the time, and the span `span`.
+    /// From `GELATO_SOAK_SEED` (0: the time) and `GELATO_SOAK_SECONDS`; without them the seed is always the same one, because a gate
+    /// is to judge the change and not the day, and the span is `span`.
     ///
     /// # Errors
     /// One of them is no number.
@@ -69,7 +76,11 @@ impl Settings {
         };
         let clock = SystemTime::now().duration_since(UNIX_EPOCH)?;
         Ok(Settings {
-            seed: number("GELATO_SOAK_SEED")?.unwrap_or(clock.as_secs()),
+            seed: match number("GELATO_SOAK_SEED")? {
+                None => USUAL_SEED,
+                Some(0) => clock.as_secs(),
+                Some(seed) => seed,
+            },
             span: number("GELATO_SOAK_SECONDS")?.map_or(span, Duration::from_secs),
         })
     }
@@ -99,6 +110,7 @@ pub fn run(settings: Settings) -> Result<String> {
         failures.extend(remarks(&jobs));
     }
     if failures.is_empty() {
+        remove_leftovers_of_killed_compilers(&cluster)?;
         cluster.shut_down()?;
         return Ok(summary(&faults, &jobs, timeline.now()));
     }
@@ -312,4 +324,24 @@ fn summary(faults: &[Fault], jobs: &[(String, JobRecord)], wall: Duration) -> St
         faults.len(),
         longest.as_secs_f64()
     )
+}
+
+/// GCC cannot remove its temporary files when it is killed along with its wrapper, here as without one. On workers nothing may be left.
+fn remove_leftovers_of_killed_compilers(cluster: &Cluster) -> Result<()> {
+    for submitter in cluster.daemons().iter().take(CAST.submitters) {
+        for entry in fs::read_dir(submitter.host().folder().join("tmp"))? {
+            let file = entry?.path();
+            if is_of_gcc(&file) {
+                fs::remove_file(&file)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is called as GCC calls its temporary ones: `ccXXXXXX` and a suffix.
+fn is_of_gcc(file: &Path) -> bool {
+    let stem = file.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let random = stem.strip_prefix("cc").unwrap_or_default();
+    random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
