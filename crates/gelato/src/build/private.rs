@@ -15,6 +15,11 @@ use gelato_scheduler::config::ControlAccess;
 use rustix::fs::FlockOperation;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long the build waits until the scheduler has taken its daemon in. Icecream's may need half a minute for that when nothing
+/// goes on in its network: then the first jobs are compiled here.
+const WELCOME: Duration = Duration::from_secs(10);
 
 /// The scheduler a private daemon is to use.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +59,13 @@ impl Private {
             .await
             .context("cannot start a daemon for this build")?;
         let (stop_daemon, shutdown) = gelato_daemon::shutdown();
+        let mut summary = daemon.summary();
+        let daemon = tokio::spawn(daemon.serve(shutdown));
+        // What is asked before the scheduler has taken us in would be compiled here.
+        let _late = timeout(WELCOME, summary.wait_for(|now| now.connected)).await;
         Ok(Private {
             socket,
-            daemon: tokio::spawn(daemon.serve(shutdown)),
+            daemon,
             stop_daemon,
             scheduler,
             _lock: lock,
