@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use gelato_daemon::{CourtesyTerms, MemoryTerms, WhileInUse};
 use gelato_settings::{Key, Origin, Settings, keys};
 
+use super::limits::megabytes;
+
 /// What the settings say. `chosen` tells whether somebody chose the number of slots.
 ///
 /// Under `tests` nothing but memory counts that is not set: how many jobs a machine takes must not depend on who uses it while
@@ -42,25 +44,12 @@ pub(super) fn terms(
     })
 }
 
-fn megabytes(settings: &Settings<'_>, key: &Key) -> Option<u64> {
-    let megabytes = u64::try_from(settings.integer(key)?).ok()?;
-    Some(megabytes.saturating_mul(1 << 20))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn with(text: &str, tests: bool) -> anyhow::Result<CourtesyTerms> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("gelato.toml");
-        std::fs::write(&file, text).unwrap();
-        let settings = Settings::load(
-            |name| (name == "GELATO_CONFIG").then(|| file.clone().into_os_string()),
-            0,
-        );
-        assert_eq!(settings.problems(&["worker"]), []);
-        terms(&settings, true, tests)
+        super::super::limits::tests::read(text, |settings| terms(settings, true, tests))
     }
 
     #[test]

@@ -7,9 +7,8 @@ use gelato_settings::{Key, Settings, keys};
 
 /// What the settings say, and the rest as it is by itself.
 pub(super) fn limits(settings: &Settings<'_>) -> JobLimits {
-    let number = |key: &Key| settings.integer(key).and_then(|n| u64::try_from(n).ok());
-    let megabytes = |key: &Key| number(key).map(|n| n.saturating_mul(1 << 20));
-    let seconds = |key: &Key| number(key).map(Duration::from_secs);
+    let megabytes = |key: &Key| megabytes(settings, key);
+    let seconds = |key: &Key| number(settings, key).map(Duration::from_secs);
     let usual = JobLimits::default();
     JobLimits {
         time: seconds(&keys::WORKER_JOB_TIME).unwrap_or(usual.time),
@@ -20,11 +19,21 @@ pub(super) fn limits(settings: &Settings<'_>) -> JobLimits {
     }
 }
 
+fn number(settings: &Settings<'_>, key: &Key) -> Option<u64> {
+    u64::try_from(settings.integer(key)?).ok()
+}
+
+/// Bytes, of a setting in megabytes.
+pub(super) fn megabytes(settings: &Settings<'_>, key: &Key) -> Option<u64> {
+    Some(number(settings, key)?.saturating_mul(1 << 20))
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn with(text: &str) -> JobLimits {
+    /// What is read from a file with this text, in which nothing is wrong.
+    pub(in super::super) fn read<T>(text: &str, reader: impl FnOnce(&Settings<'_>) -> T) -> T {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gelato.toml");
         std::fs::write(&file, text).unwrap();
@@ -33,7 +42,11 @@ mod tests {
             0,
         );
         assert_eq!(settings.problems(&["worker"]), []);
-        limits(&settings)
+        reader(&settings)
+    }
+
+    fn with(text: &str) -> JobLimits {
+        read(text, limits)
     }
 
     #[test]
