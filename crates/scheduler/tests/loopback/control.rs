@@ -164,13 +164,7 @@ async fn internals_lose_nothing_and_stop_nobody() {
 #[tokio::test]
 async fn why_explains() {
     let cluster = Cluster::start().await;
-    let mut asker = cluster.asker("a").await;
-    let mut worker = cluster.daemon("w", 1).await;
-    cluster
-        .until("listcs\n", |text| text.contains("load=0"))
-        .await;
-    asker.ask(1).await;
-    asker.use_cs().await;
+    let (mut asker, mut worker) = cluster.placed().await;
     worker.load(1000).await;
     cluster
         .until("listcs\n", |text| text.contains("load=1000"))
@@ -270,13 +264,7 @@ async fn what_was_learned_survives_a_restart_and_a_damaged_file() {
     };
     let ask = async |expected: &str| {
         let cluster = Cluster::with(with_history()).await;
-        let mut asker = cluster.asker("a").await;
-        let mut worker = cluster.daemon("w", 1).await;
-        cluster
-            .until("listcs\n", |text| text.contains("load=0"))
-            .await;
-        asker.ask(1).await;
-        asker.use_cs().await;
+        let (_asker, mut worker) = cluster.placed().await;
         let why = cluster.control("why 1\n").await;
         assert!(why.contains(expected), "{why}");
         worker.begin(1).await;

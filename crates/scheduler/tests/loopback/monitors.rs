@@ -137,13 +137,7 @@ async fn a_monitor_that_never_reads_delays_nobody_and_is_given_up() {
 async fn the_end_is_told() {
     let cluster = Cluster::start().await;
     let mut monitor = cluster.monitor().await;
-    let mut asker = cluster.asker("a").await;
-    let mut worker = cluster.daemon("w", 1).await;
-    cluster
-        .until("listcs\n", |text| text.contains("load=0"))
-        .await;
-    asker.ask(1).await;
-    asker.use_cs().await;
+    let (mut asker, mut worker) = cluster.placed().await;
     cluster.stop().await;
     let (mut offline, mut ended) = (0, 0);
     while let Some(message) = monitor.next().await {

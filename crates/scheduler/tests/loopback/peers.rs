@@ -124,6 +124,16 @@ impl Cluster {
             .await
     }
 
+    /// A submitter `a` whose job 1 has been given to the worker `w` with one slot.
+    pub(crate) async fn placed(&self) -> (Daemon, Daemon) {
+        let mut asker = self.asker("a").await;
+        let worker = self.daemon("w", 1).await;
+        self.until("listcs\n", |text| text.contains("load=0")).await;
+        asker.ask(1).await;
+        asker.use_cs().await;
+        (asker, worker)
+    }
+
     /// Everything the control port says to these lines.
     pub(crate) async fn control(&self, lines: &str) -> String {
         let mut stream = TcpStream::connect(self.control).await.unwrap();
