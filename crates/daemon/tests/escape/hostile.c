@@ -219,7 +219,7 @@ static void read_proc_environ(void) {
 }
 
 /* Words from the third on are folders whose subfolders may hold a neighbour's file. */
-static void read_neighbour(void) {
+static void each_neighbour(void (*through)(const char *path)) {
     for (int n = 2; n < words; n++) {
         DIR *jobs = opendir(word(n));
         struct dirent *entry;
@@ -230,8 +230,7 @@ static void read_neighbour(void) {
         }
         while ((entry = readdir(jobs))) {
             snprintf(path, sizeof path, "%s/%s/neighbour", word(n), entry->d_name);
-            if (holds(path, word(1)) > 0)
-                escaped("%s", path);
+            through(path);
         }
         closedir(jobs);
     }
@@ -239,24 +238,20 @@ static void read_neighbour(void) {
     blocked("neighbours' files");
 }
 
+static void read_one(const char *path) {
+    if (holds(path, word(1)) > 0)
+        escaped("%s", path);
+}
+static void read_neighbour(void) {
+    each_neighbour(read_one);
+}
+
+static void write_one(const char *path) {
+    if (!access(path, F_OK))
+        open_for_writing(path);
+}
 static void write_neighbour(void) {
-    for (int n = 2; n < words; n++) {
-        DIR *jobs = opendir(word(n));
-        struct dirent *entry;
-        char path[4096];
-        if (!jobs) {
-            blocked(word(n));
-            continue;
-        }
-        while ((entry = readdir(jobs))) {
-            snprintf(path, sizeof path, "%s/%s/neighbour", word(n), entry->d_name);
-            if (!access(path, F_OK))
-                open_for_writing(path);
-        }
-        closedir(jobs);
-    }
-    errno = ENOENT;
-    blocked("neighbours' files");
+    each_neighbour(write_one);
 }
 
 static void write_host(void) {
