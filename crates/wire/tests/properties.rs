@@ -140,6 +140,8 @@ fn draw_all(from: &mut Entropy<'_>) -> Vec<Message> {
         Message::Ask(draw!(from, Ask: request)),
         Message::Answer(draw!(from, Answer: text)),
         Message::NodeNote(draw!(from, NodeNote: text)),
+        Message::JobRecords(draw!(from, JobRecords: text)),
+        Message::MonNews(draw!(from, MonNews: text)),
     ]
 }
 
@@ -185,6 +187,8 @@ const EXISTS: &[(&str, &str, RangeInclusive<u32>)] = &[
     ("ASK", "", 44..=44),
     ("ANSWER", "", 44..=44),
     ("NODE_NOTE", "", 44..=44),
+    ("JOB_RECORDS", "", 44..=44),
+    ("MON_NEWS", "", 44..=44),
 ];
 
 fn exists(message: &str, field: &str, version: ProtocolVersion) -> bool {

@@ -25,7 +25,7 @@ pub use job::{
 };
 pub use login::{CsConf, Login, Stats};
 pub use monitor::{MonGetCs, MonJobBegin, MonLocalJobBegin, MonStats};
-pub use own::{Answer, Ask, GELATO_SCHEDULER, NodeNote};
+pub use own::{Answer, Ask, GELATO_SCHEDULER, JobRecords, MonNews, NodeNote, RECORDS_SINCE};
 
 /// The largest frame, type word included and length word not: 1 MiB, as every peer enforces it.
 pub const MAX_FRAME: usize = 1 << 20;
@@ -295,6 +295,10 @@ messages! {
     1002 "ANSWER" Answer(Answer) since 44,
     /// Gelato's alone: daemon to scheduler, what people should know of the node.
     1003 "NODE_NOTE" NodeNote(NodeNote) since 44,
+    /// Gelato's alone: daemon to scheduler, jobs that are over.
+    1004 "JOB_RECORDS" JobRecords(JobRecords) since 44,
+    /// Gelato's alone: scheduler to monitor, what Icecream's messages cannot say.
+    1005 "MON_NEWS" MonNews(MonNews) since 44,
 }
 
 impl Message {

@@ -34,3 +34,22 @@ message! {
         text: ByteString,
     }
 }
+
+message! {
+    /// Daemon to scheduler that knows extension [`RECORDS_SINCE`]: jobs of this submitter that are over.
+    JobRecords = "JOB_RECORDS" {
+        /// JSON: an array of records.
+        text: ByteString,
+    }
+}
+
+message! {
+    /// Scheduler to a monitor that subscribed with `NODE_NOTE`: something Icecream's messages cannot say.
+    MonNews = "MON_NEWS" {
+        /// JSON: an object with a member `event`.
+        text: ByteString,
+    }
+}
+
+/// The first extension number, after [`GELATO_SCHEDULER`], of schedulers that take `JOB_RECORDS`.
+pub const RECORDS_SINCE: u32 = 2;

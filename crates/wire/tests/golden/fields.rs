@@ -109,6 +109,8 @@ pub(crate) fn fields(message: &Message) -> Vec<(&'static str, Value)> {
         Message::Ask(m) => list!(m: request),
         Message::Answer(m) => list!(m: text),
         Message::NodeNote(m) => list!(m: text),
+        Message::JobRecords(m) => list!(m: text),
+        Message::MonNews(m) => list!(m: text),
     }
 }
 
