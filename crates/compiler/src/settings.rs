@@ -17,8 +17,8 @@ pub struct Settings {
     pub colours: bool,
     /// `GELATO_DEBUG_CHECKSUMS=drop`: Clang's DWARF 5 may do without checksums of the sources, which it cannot have elsewhere.
     pub drop_debug_checksums: bool,
-    /// An environment variable is set that changes what the compiler does in a way that cannot be sent.
-    pub meddling_variable: bool,
+    /// The environment variable, if one is set, that changes what the compiler does in a way that cannot be sent.
+    pub meddling_variable: Option<&'static str>,
     /// The working directory, absolute.
     pub working_directory: PathBuf,
 }
@@ -63,7 +63,8 @@ impl Settings {
                 .is_some_and(|value| value == "drop"),
             meddling_variable: MEDDLING_VARIABLES
                 .iter()
-                .any(|name| variable(name).is_some()),
+                .copied()
+                .find(|name| variable(name).is_some()),
             working_directory,
         }
     }

@@ -19,6 +19,7 @@ use crate::{FileKind, Files, LocalReason};
 
 mod frontend;
 mod planning;
+mod subject;
 
 /// The compiler a command line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub enum Verdict {
 pub struct Decision {
     /// Where the job may run.
     pub verdict: Verdict,
+    /// What the reason of a local job is about, as typed: an option, a variable or a file, if it is about one.
+    pub subject: Option<OsString>,
     /// A link that uses all processors.
     pub full_job: bool,
     /// The output, if the command line tells.
@@ -68,6 +71,10 @@ pub fn decide(
     pass.read(words);
     let outputs = pass.outputs();
     let plan = pass.plan();
+    let subject = match &plan {
+        Ok(_) => None,
+        Err(reason) => pass.subject(*reason, words),
+    };
     let full_job = pass.full_job();
     let mut inputs = Vec::with_capacity(pass.inputs.len() + pass.option_inputs.len());
     inputs.extend(
@@ -81,6 +88,7 @@ pub fn decide(
             Ok(plan) => Verdict::Remote(Box::new(plan)),
             Err(reason) => Verdict::Local(reason),
         },
+        subject,
         full_job,
         output: pass.output,
         input: pass.inputs.into_iter().next().map(|(name, _)| name),
@@ -95,6 +103,10 @@ struct Pass<'a> {
     settings: &'a Settings,
     files: &'a dyn Files,
     obstacle: Option<LocalReason>,
+    /// Number of the word that is one; of a variable there is none.
+    obstacle_at: Option<usize>,
+    /// Number of the word that is looked at.
+    at: Option<usize>,
     words: Vec<Word>,
     inputs: Vec<(OsString, Kind)>,
     option_inputs: Vec<Input>,
@@ -137,9 +149,9 @@ impl<'a> Pass<'a> {
             compiler,
             settings,
             files,
-            obstacle: settings
-                .meddling_variable
-                .then_some(LocalReason::Environment),
+            obstacle: settings.meddling_variable.map(|_| LocalReason::Environment),
+            obstacle_at: None,
+            at: None,
             words: Vec::new(),
             inputs: Vec::new(),
             option_inputs: Vec::new(),
@@ -177,7 +189,10 @@ impl<'a> Pass<'a> {
     }
 
     fn block(&mut self, reason: LocalReason) {
-        self.obstacle.get_or_insert(reason);
+        if self.obstacle.is_none() {
+            self.obstacle = Some(reason);
+            self.obstacle_at = self.at;
+        }
     }
 
     fn add(&mut self, text: &OsStr, class: Class) {
@@ -185,8 +200,9 @@ impl<'a> Pass<'a> {
     }
 
     fn read(&mut self, words: &[OsString]) {
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
+        let mut words = words.iter().enumerate();
+        while let Some((at, word)) = words.next() {
+            self.at = Some(at);
             self.note_level(word);
             match word.as_bytes().first() {
                 Some(b'-') => {}
@@ -206,7 +222,7 @@ impl<'a> Pass<'a> {
             let value = match rule.value {
                 Value::Inside => None,
                 Value::Next => match words.next() {
-                    Some(value) => Some(value.as_os_str()),
+                    Some((_, value)) => Some(value.as_os_str()),
                     None => {
                         self.block(LocalReason::MissingValue);
                         self.add(word, Class::Both);

@@ -328,7 +328,7 @@ fn meddling_environment_is_local() {
         false,
         PathBuf::from("/"),
     );
-    assert!(settings.meddling_variable);
+    assert_eq!(settings.meddling_variable, Some("COMPILER_PATH"));
 }
 
 #[test]
@@ -423,4 +423,51 @@ fn colours_only_on_a_terminal() {
     };
     assert!(settings(true).colours);
     assert!(!settings(false).colours);
+}
+
+#[test]
+fn a_local_job_names_what_keeps_it_here() {
+    let subject = |family, line: &str| {
+        let compiler = Compiler {
+            family,
+            cxx: false,
+            default_target: Some("t".to_owned()),
+        };
+        let settings =
+            Settings::from_environment(|_| None, family, false, PathBuf::from("/home/u"));
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let decision = decide(&compiler, &words, &settings, &Names(&["x.h", "x.h.gch"]));
+        decision
+            .subject
+            .map(|subject| subject.into_string().unwrap())
+    };
+    for (family, line, expected) in [
+        (Family::Gcc, "-O2 -march=native -g -c a.c", "-march=native"),
+        (
+            Family::Gcc,
+            "-c a.c -save-temps -fdump-tree-all",
+            "-save-temps",
+        ),
+        (Family::Gcc, "-x ada -c a.c", "-x ada"),
+        (Family::Gcc, "-c a.c b.c", "b.c"),
+        (Family::Gcc, "-c a.zig", "a.zig"),
+        (Family::Gcc, "-g3 -c a.c -O2", "-g3"),
+        (Family::Gcc, "-g -gz -c a.c", "-gz"),
+        (Family::Gcc, "-c -", "-"),
+        (Family::Gcc, "@words -c a.c", "@words"),
+        (Family::Gcc, "-c a.c -o", "-o"),
+        (Family::Gcc, "-E a.c", "-E"),
+        (Family::Clang, "-g -c a.c", "-g"),
+        (Family::Clang, "-include x.h -c a.c", "-include x.h"),
+        (
+            Family::Clang,
+            "-c a.c -Xclang -load -Xclang p.so",
+            "-Xclang -load",
+        ),
+        (Family::Gcc, "-MF a.d -c a.c", "-MF a.d"),
+    ] {
+        assert_eq!(subject(family, line).as_deref(), Some(expected), "{line}");
+    }
+    assert_eq!(subject(Family::Gcc, "-c a.c"), None, "it travels");
+    assert_eq!(subject(Family::Gcc, "a.o b.o -o prog"), None, "all of it");
 }
