@@ -6,7 +6,7 @@
 //!
 //! The vocabulary is in `ids`, `event` and `action`; what is known lies in `node` and `job`; `queue` says whose turn it is,
 //! `index` who has room, `eligible` who may take a job, `place` who should, `estimate` and `pace` how fast everybody
-//! is, `history` what jobs take, `admission` how much is too much, `explain` why it went that way. The files below `core` apply the events.
+//! is, `history` what jobs take, `admission` how much is too much, `explain` why it went that way, `waiting` why it did not. The files below `core` apply the events.
 
 mod action;
 mod admission;
@@ -27,6 +27,7 @@ mod place;
 mod queue;
 mod rng;
 mod table;
+mod waiting;
 
 pub use crate::action::{Action, Answer, Audience, Dropped, MonitorEvent, NodeStats, Note};
 pub use crate::config::{Algorithm, Config, limits};
@@ -39,3 +40,4 @@ pub use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text, T
 pub use crate::job::{Job, State};
 pub use crate::node::Node;
 pub use crate::rng::Generator;
+pub use crate::waiting::{Lack, Waiting};

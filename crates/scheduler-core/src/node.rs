@@ -258,6 +258,21 @@ impl Node {
         self.installing.as_ref().map(|installing| installing.since)
     }
 
+    /// How many finished jobs its shown speed comes from.
+    pub fn samples(&self) -> usize {
+        self.compiled.len()
+    }
+
+    /// How many toolchains it has, those for several targets counted once each.
+    pub fn toolchains(&self) -> usize {
+        self.environments.iter().count()
+    }
+
+    /// It takes nothing new.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// Slots in use: jobs placed here and local ones, a full one counting as the whole machine.
     pub fn occupied(&self) -> u64 {
         self.jobs.len() as u64 + self.local_load()

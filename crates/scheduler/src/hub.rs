@@ -1,12 +1,12 @@
 //! The one task that owns the core. It turns what it is sent into events, does what the core says, and never waits for
 //! anybody.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gelato_scheduler_core::{
     Action, Audience, Config, ConnectionId, Core, Dropped, Event, MonitorEvent, NodeId, NodeStats,
@@ -18,12 +18,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::about::About;
-use crate::control::answers;
-use crate::notes;
-use crate::outbox::{Batch, Outbox};
-use crate::past;
+use crate::control::answers::{self, Facts};
+use crate::outbox::Outbox;
 use crate::reach;
+use crate::records::{Bucket, Intake};
+use crate::stats_text::{Known, More};
 use crate::translate::{self, Said};
+use crate::waiting::{LOOK_EVERY, Told};
+use crate::watchers::{self, Topic, Topics, Watchers};
+use crate::{news, notes, past};
 
 /// What the tasks around the hub tell it.
 pub(crate) enum Input {
@@ -34,6 +37,11 @@ pub(crate) enum Input {
     },
     /// A monitor introduced itself.
     Monitor { arrival: Arrival },
+    /// A monitor wants more than Icecream's feed.
+    Subscribed {
+        connection: ConnectionId,
+        topics: Topics,
+    },
     /// A daemon said something.
     Message {
         connection: ConnectionId,
@@ -47,6 +55,7 @@ pub(crate) enum Input {
     Command {
         command: Command,
         may_change: bool,
+        who: IpAddr,
         reply: oneshot::Sender<Answer>,
     },
     /// A connection to the control port wants its greeting.
@@ -81,7 +90,14 @@ pub(crate) struct Hub {
     inputs: mpsc::Sender<Input>,
     nodes: HashMap<NodeId, Link>,
     node_of: HashMap<ConnectionId, NodeId>,
-    monitors: BTreeMap<ConnectionId, Outbox>,
+    monitors: Watchers,
+    /// Which jobs monitors were told of that wait.
+    told: Told,
+    records: Intake,
+    /// Refused commands that may still be spoken of.
+    complaints: Bucket,
+    /// Start of this scheduler in milliseconds since 1970.
+    started_at: u64,
     /// The daemon whose login the core is looking at.
     arriving: Option<Arrival>,
     /// Where what was learned is kept.
@@ -104,7 +120,9 @@ struct Link {
     /// What it told about itself.
     about: Option<About>,
     /// What monitors were told of it last.
-    shown: Option<Box<NodeStats>>,
+    shown: Option<(Box<NodeStats>, Known)>,
+    /// Records it may still send.
+    records: Bucket,
 }
 
 /// How often what was learned is saved, if there is anything new.
@@ -144,7 +162,11 @@ impl Hub {
             inputs,
             nodes: HashMap::new(),
             node_of: HashMap::new(),
-            monitors: BTreeMap::new(),
+            monitors: Watchers::default(),
+            told: Told::default(),
+            records: Intake::new(Instant::now()),
+            complaints: Bucket::counting(10, 1, Instant::now()),
+            started_at: since_1970(),
             arriving: None,
             following: VecDeque::new(),
         }
@@ -160,6 +182,8 @@ impl Hub {
         let mut saving = None;
         let mut save = interval_at(Instant::now() + SAVE_EVERY, SAVE_EVERY);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.core.next_deadline().map(|at| self.instant(at));
             let alarm = async {
@@ -176,6 +200,10 @@ impl Hub {
                     None => break,
                 },
                 () = alarm => self.happen(Event::Tick),
+                _ = look.tick(), if self.monitors.want(Topic::Explanations) => {
+                    let news = self.told.news(&self.core, self.now(), Instant::now());
+                    self.monitors.publish(Topic::Explanations, news);
+                }
                 _ = save.tick() => {
                     if self.saved_at != self.core.last_job()
                         && let Some((path, past)) = self.learned()
@@ -221,8 +249,14 @@ impl Hub {
             }
             Input::Monitor { arrival } => {
                 let connection = arrival.connection;
-                self.monitors.insert(connection, arrival.outbox);
+                self.monitors.add(connection, arrival.outbox);
                 self.happen(Event::MonitorJoined { connection });
+            }
+            Input::Subscribed { connection, topics } => {
+                if self.monitors.subscribe(connection, topics) {
+                    let news = watchers::message(&self.described());
+                    self.monitors.tell_one(connection, vec![news]);
+                }
             }
             Input::Message {
                 connection,
@@ -233,7 +267,7 @@ impl Hub {
                 }
             }
             Input::Closed { connection } => {
-                self.monitors.remove(&connection);
+                self.monitors.remove(connection);
                 if let Some(node) = self.node_of.get(&connection).copied() {
                     self.unlink(node);
                     self.happen(Event::Left { node });
@@ -245,9 +279,10 @@ impl Hub {
             Input::Command {
                 command,
                 may_change,
+                who,
                 reply,
             } => {
-                let answer = self.obey(command, may_change);
+                let answer = self.obey(command, may_change, who);
                 let _ = reply.send(answer);
             }
             Input::Greeting { reply } => {
@@ -275,6 +310,13 @@ impl Hub {
                 }
             }
             Said::Note(text) => self.note(node, &text),
+            Said::Records(text) => {
+                let records = self.records.take(&text, &mut link.records, Instant::now());
+                if self.monitors.want(Topic::Records) {
+                    let news = records.iter().map(|record| news::record(node, record));
+                    self.monitors.publish(Topic::Records, news.collect());
+                }
+            }
             Said::Leaves => {
                 self.unlink(node);
                 self.happen(Event::Left { node });
@@ -299,7 +341,19 @@ impl Hub {
     fn perform(&mut self, actions: Vec<Action>) {
         let mut for_all = Vec::new();
         let mut for_newcomer = Vec::new();
+        let mut decided = Vec::new();
+        let mut changed = Vec::new();
+        let explain = self.monitors.want(Topic::Explanations);
         for action in actions {
+            match &action {
+                Action::UseWorker { answer, .. } => {
+                    decided.extend(explain.then_some(answer.job));
+                    changed.extend((!answer.installed).then_some(answer.worker));
+                }
+                Action::CompileYourself { job, .. } => decided.extend(explain.then_some(*job)),
+                Action::Configure { node } => changed.push(*node),
+                _ => {}
+            }
             match action {
                 Action::Accept { node, .. } => self.link(node),
                 Action::Refuse { reason, .. } => {
@@ -344,8 +398,48 @@ impl Hub {
                 Action::Note(note) => notes::log(&note, self.algorithm),
             }
         }
-        self.tell_newcomer(for_newcomer);
-        self.tell_monitors(for_all);
+        if let Some((monitor, _)) = for_newcomer.first() {
+            let monitor = *monitor;
+            let messages = for_newcomer.into_iter().map(|(_, message)| message);
+            self.monitors.tell_one(monitor, messages.collect());
+        }
+        if !self.monitors.is_empty() {
+            for node in changed {
+                for_all.extend(self.shown_anew(node));
+            }
+        }
+        self.monitors.tell(for_all);
+        let explained = decided.into_iter().filter_map(|job| {
+            let why = answers::explanation(&self.core, self.core.decision(job)?);
+            Some(news::explained(job, &why))
+        });
+        let explained = explained.collect();
+        self.monitors.publish(Topic::Explanations, explained);
+    }
+
+    /// The text about a daemon, if what is known of it is not what monitors were told.
+    fn shown_anew(&mut self, node: NodeId) -> Option<Message> {
+        let known = self.known(node);
+        let (stats, before) = self.nodes.get_mut(&node)?.shown.as_mut()?;
+        if *before == known {
+            return None;
+        }
+        *before = known;
+        let event = MonitorEvent::Stats(stats.clone());
+        Some(self.for_monitors(&event))
+    }
+
+    fn known(&self, node: NodeId) -> Known {
+        self.core.node(node).map_or_else(Known::default, |node| {
+            Known::of(node, self.core.is_blocked(node))
+        })
+    }
+
+    /// What this scheduler says of itself.
+    fn described(&self) -> String {
+        let algorithm = self.algorithm.name().to_ascii_lowercase();
+        let blocked = self.core.blocked().map(ToString::to_string);
+        news::scheduler(self.started_at, &algorithm, blocked)
     }
 
     fn link(&mut self, node: NodeId) {
@@ -361,6 +455,7 @@ impl Hub {
                     askers: Vec::new(),
                     about: None,
                     shown: None,
+                    records: Bucket::of_one(Instant::now()),
                 },
             );
         }
@@ -379,31 +474,34 @@ impl Hub {
             return;
         }
         link.about = about;
-        if let Some(stats) = link.shown.clone()
+        if let Some((stats, _)) = link.shown.clone()
             && !self.monitors.is_empty()
         {
             let message = self.for_monitors(&MonitorEvent::Stats(stats));
-            self.tell_monitors(vec![message]);
+            self.monitors.tell(vec![message]);
         }
     }
 
     fn remember_shown(&mut self, event: &MonitorEvent) {
-        if let MonitorEvent::Stats(stats) = event
-            && let Some(link) = self.nodes.get_mut(&stats.node)
-        {
-            link.shown = Some(stats.clone());
+        if let MonitorEvent::Stats(stats) = event {
+            let known = self.known(stats.node);
+            if let Some(link) = self.nodes.get_mut(&stats.node) {
+                link.shown = Some((stats.clone(), known));
+            }
         }
     }
 
     fn for_monitors(&self, event: &MonitorEvent) -> Message {
-        let about = match event {
-            MonitorEvent::Stats(stats) => {
-                let link = self.nodes.get(&stats.node);
-                link.and_then(|link| link.about.as_ref())
-            }
-            _ => None,
+        let mut more = More {
+            algorithm: self.algorithm,
+            ..More::default()
         };
-        translate::for_monitors(event, self.algorithm, about)
+        if let MonitorEvent::Stats(stats) = event {
+            more.known = self.known(stats.node);
+            let link = self.nodes.get(&stats.node);
+            more.about = link.and_then(|link| link.about.as_ref());
+        }
+        translate::for_monitors(event, &more)
     }
 
     /// Forgets a daemon's connection. Its writer sends what is left and closes it.
@@ -423,30 +521,6 @@ impl Hub {
         }
     }
 
-    fn tell_newcomer(&mut self, messages: Vec<(ConnectionId, Message)>) {
-        let Some((monitor, _)) = messages.first() else {
-            return;
-        };
-        if let Some(outbox) = self.monitors.get_mut(monitor) {
-            let messages = messages.into_iter().map(|(_, message)| message);
-            outbox.send_asked_for(Batch::new(messages.collect()));
-        }
-    }
-
-    fn tell_monitors(&mut self, messages: Vec<Message>) {
-        if messages.is_empty() {
-            return;
-        }
-        let batch = Batch::new(messages);
-        self.monitors.retain(|_, outbox| {
-            let fits = outbox.send(batch.clone()).is_ok();
-            if !fits {
-                tracing::debug!("monitor is blocking... removing");
-            }
-            fits
-        });
-    }
-
     fn test(&self, node: NodeId, address: IpAddr, port: u32) {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
@@ -455,7 +529,30 @@ impl Hub {
         });
     }
 
-    fn obey(&mut self, command: Command, may_change: bool) -> Answer {
+    /// Does what the control port was told, and says so to whom it may concern.
+    fn obey(&mut self, command: Command, may_change: bool, who: IpAddr) -> Answer {
+        let changing = answers::changing(&command);
+        let blocked = self.core.blocked().count();
+        let answer = self.answer(command, may_change);
+        if let Some(words) = changing {
+            let result = match answer.text.starts_with(b"40") {
+                true => String::from_utf8_lossy(&answer.text).trim().to_owned(),
+                false => "ok".to_owned(),
+            };
+            if may_change || self.complaints.take(1, Instant::now()) {
+                tracing::info!("operator {who}: {words}: {result}");
+                let news = news::operator(&who.to_string(), &words, &result);
+                self.monitors.publish(Topic::Any, vec![news]);
+            }
+        }
+        if self.core.blocked().count() != blocked {
+            let news = self.described();
+            self.monitors.publish(Topic::Any, vec![news]);
+        }
+        answer
+    }
+
+    fn answer(&mut self, command: Command, may_change: bool) -> Answer {
         let mut waiting = Vec::new();
         let text = match command {
             Command::RemoveCs(_) | Command::BlockCs(_) | Command::UnblockCs(_) if !may_change => {
@@ -485,8 +582,12 @@ impl Hub {
                     link.and_then(|link| link.about.as_ref())
                         .map_or_else(String::new, About::suffix)
                 };
-                let uptime = self.started.elapsed();
-                answers::reading(&self.core, &reading, self.now(), uptime, about)
+                let facts = Facts {
+                    now: self.now(),
+                    uptime: self.started.elapsed(),
+                    records: self.records.tally(),
+                };
+                answers::reading(&self.core, &reading, &facts, about)
             }
         };
         Answer { text, waiting }
@@ -551,6 +652,11 @@ impl Hub {
             .checked_add(Duration::from_millis(at.0))
             .unwrap_or_else(far)
     }
+}
+
+fn since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn keep(path: &Path, past: &Past) {

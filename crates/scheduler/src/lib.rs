@@ -6,7 +6,10 @@
 //! - `links`: accepting, and the two tasks of each connection
 //! - `outbox`: what waits to be written to one peer, bounded
 //! - `translate`: messages to events, actions to messages
-//! - `stats_text`, `notes`: the texts monitors and logs get
+//! - `watchers`: the monitors, and what each subscribed to
+//! - `stats_text`, `notes`, `news`: the texts monitors and logs get
+//! - `records`: jobs that are over, as their daemons tell it
+//! - `waiting`: telling why jobs wait, now and then
 //! - `control`: the text port
 //! - `reach`: whether a daemon can be connected to
 //! - `past`: what was learned, kept across restarts
@@ -22,13 +25,17 @@ mod election;
 pub mod error;
 mod hub;
 mod links;
+mod news;
 mod notes;
 mod outbox;
 mod past;
 mod reach;
+mod records;
 mod server;
 mod stats_text;
 mod translate;
+mod waiting;
+mod watchers;
 
 pub use config::Config;
 pub use error::SchedulerError;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::door::Door;
 use crate::hub::{Arrival, Input};
 use crate::outbox::{outbox, write};
+use crate::watchers::Topics;
 
 /// Connections that may be about to introduce themselves.
 const STRANGERS: usize = 4096;
@@ -132,7 +133,7 @@ async fn serve(
         drop(alive);
     });
     if monitor {
-        until_closed(reader).await;
+        attend(connection, reader, &hub).await;
     } else {
         listen(connection, reader, &hub).await;
     }
@@ -165,9 +166,22 @@ async fn listen(connection: ConnectionId, mut reader: Reader, hub: &mpsc::Sender
     }
 }
 
-/// Monitors have nothing to say; reading tells when they leave.
-async fn until_closed(mut reader: Reader) {
-    while reader.receive(None, "its end").await.is_ok() {}
+/// Monitors only say what they subscribe to; reading tells when they leave.
+async fn attend(connection: ConnectionId, mut reader: Reader, hub: &mpsc::Sender<Input>) {
+    let mut wanted = Topics::default();
+    while let Ok(message) = reader.receive(None, "its end").await {
+        if let Message::NodeNote(note) = message {
+            let topics = wanted.and(Topics::parse(&note.text));
+            // Repetitions never reach the hub.
+            if topics != wanted {
+                wanted = topics;
+                let input = Input::Subscribed { connection, topics };
+                if hub.send(input).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -112,6 +112,19 @@ pub(crate) async fn write(mut writer: Writer, mut outgoing: Outgoing) {
     writer.close();
 }
 
+#[cfg(test)]
+impl Outgoing {
+    /// Takes everything, as a writer does; how many batches that were.
+    pub(crate) fn drain(&mut self) -> usize {
+        let mut taken = 0;
+        while let Ok(batch) = self.messages.try_recv() {
+            self.waiting.fetch_sub(batch.cost, Ordering::Relaxed);
+            taken += 1;
+        }
+        taken
+    }
+}
+
 fn queue(writer: &mut Writer, batch: &Batch) {
     for message in batch.messages.iter() {
         // Only messages the peer's version has are made; one that is not is a mistake of ours and no reason to drop it.
@@ -127,6 +140,7 @@ fn cost(message: &Message) -> usize {
         Message::MonStats(stats) => stats.statmsg.len(),
         Message::MonGetCs(job) => job.filename.len(),
         Message::MonLocalJobBegin(job) => job.file.len(),
+        Message::MonNews(news) => news.text.len(),
         Message::UseCs(answer) => answer.hostname.len() + answer.host_platform.len(),
         _ => 0,
     };

@@ -2,20 +2,20 @@
 
 use gelato_scheduler_core as core;
 use gelato_scheduler_core::{
-    Algorithm, ClientId, DoneJob, Event, JobId, JobResult, MonitorEvent, NodeId, Readings, Text,
+    ClientId, DoneJob, Event, JobId, JobResult, MonitorEvent, NodeId, Readings, Text,
 };
 use gelato_wire::types::{exit_codes, job_done_flags};
 use gelato_wire::{ByteString, Environment, Message, ProtocolVersion, msg};
 
-use crate::about::About;
-use crate::stats_text;
+use crate::stats_text::{self, More};
 
 /// Seconds between a daemon's readings, and seconds of silence before a PING, as daemons are told.
 const PONG: u32 = 3;
 const PING: u32 = 36;
 
-/// What we understand beyond Icecream's protocol: 1 is `NODE_NOTE`.
-const EXTENSION: u32 = 1;
+/// What we understand beyond Icecream's protocol: 1 is `NODE_NOTE` of daemons; 2 is `JOB_RECORDS` of daemons, `NODE_NOTE` of
+/// monitors and `MON_NEWS` for them.
+pub(crate) const EXTENSION: u32 = msg::RECORDS_SINCE;
 
 /// The version from which `JOB_DONE` says by a flag that it names a client.
 const CLIENT_FLAG_SINCE: u32 = 39;
@@ -32,6 +32,8 @@ pub(crate) enum Said {
     Unexpected,
     /// What people should know of it.
     Note(ByteString),
+    /// Its jobs that are over.
+    Records(ByteString),
 }
 
 /// Understands a message of the daemon `node`.
@@ -117,6 +119,7 @@ pub(crate) fn said(node: NodeId, version: ProtocolVersion, message: Message) -> 
         Message::StatusText(status) => return Said::Internals(status.text),
         Message::End => return Said::Leaves,
         Message::NodeNote(note) => return Said::Note(note.text),
+        Message::JobRecords(records) => return Said::Records(records.text),
         _ => return Said::Unexpected,
     }))
 }
@@ -169,17 +172,12 @@ pub(crate) fn use_cs(answer: &core::Answer) -> Message {
     })
 }
 
-/// What monitors are told.
-/// `about` is what the daemon in question told about itself.
-pub(crate) fn for_monitors(
-    event: &MonitorEvent,
-    algorithm: Algorithm,
-    about: Option<&About>,
-) -> Message {
+/// What monitors are told. `more` is what only our monitors look for.
+pub(crate) fn for_monitors(event: &MonitorEvent, more: &More<'_>) -> Message {
     match event {
         MonitorEvent::Stats(stats) => Message::MonStats(msg::MonStats {
             host_id: stats.node.0,
-            statmsg: stats_text::render(stats, algorithm, about),
+            statmsg: stats_text::render(stats, more),
         }),
         MonitorEvent::Offline(node) => Message::MonStats(msg::MonStats {
             host_id: node.0,

@@ -213,6 +213,10 @@ impl Core {
         self.nodes.in_order()
     }
 
+    pub(crate) fn nodes_in_any_order(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.in_any_order()
+    }
+
     /// One daemon.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(&id)
@@ -247,6 +251,15 @@ impl Core {
     /// Names and addresses that may not log in.
     pub fn blocked(&self) -> impl Iterator<Item = &Text> {
         self.blocked.iter()
+    }
+
+    /// Whether this daemon's name or address is among those.
+    pub fn is_blocked(&self, node: &Node) -> bool {
+        !self.blocked.is_empty()
+            && (self.blocked.contains(&node.name)
+                || self
+                    .blocked
+                    .contains(&Text::from(node.address.to_string())))
     }
 
     /// Why a job went where it went, if that is not too long ago.

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use gelato_scheduler_core::{Core, Decision, Forecast, Job, JobId, Node, NodeId, State, Time};
+use gelato_scheduler_core::{
+    Candidate, Core, Decision, Forecast, Job, JobId, Node, NodeId, State, Time,
+};
 use gelato_wire::ByteString;
 use gelato_wire::control::{
     self, Command, Greeting, HELP, HostLine, JobLine, JobState, WHICH_HOST,
 };
 
+use crate::records::Tally;
 use crate::server::release;
 use crate::translate::bytes;
+use crate::waiting;
 
 /// What a new connection is told.
 pub(crate) fn greeting(core: &Core, uptime: Duration) -> Vec<u8> {
@@ -25,15 +29,39 @@ pub(crate) fn greeting(core: &Core, uptime: Duration) -> Vec<u8> {
     text
 }
 
+/// What the answers need beside the core.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    /// The time.
+    pub(crate) now: Time,
+    /// Since the scheduler started.
+    pub(crate) uptime: Duration,
+    /// What became of the records of jobs.
+    pub(crate) records: Tally,
+}
+
+/// A command that changes something, as it is told to others.
+pub(crate) fn changing(command: &Command) -> Option<String> {
+    let (word, hosts) = match command {
+        Command::RemoveCs(hosts) => ("removecs", hosts),
+        Command::BlockCs(hosts) => ("blockcs", hosts),
+        Command::UnblockCs(hosts) => ("unblockcs", hosts),
+        _ => return None,
+    };
+    let mut words = vec![word];
+    words.extend(hosts.iter().map(String::as_str));
+    Some(words.join(" "))
+}
+
 /// The answer to a command that changes nothing. `about` is what a daemon told about itself, for the end of its line.
 pub(crate) fn reading(
     core: &Core,
     command: &Command,
-    now: Time,
-    uptime: Duration,
+    facts: &Facts,
     about: impl Fn(NodeId) -> String,
 ) -> Vec<u8> {
     let mut text = Vec::new();
+    let now = facts.now;
     match command {
         Command::ListCs => {
             for node in core.nodes() {
@@ -61,7 +89,7 @@ pub(crate) fn reading(
             line,
         } => match (word.as_str(), &arguments[..]) {
             ("why", [job]) => text.extend_from_slice(why(core, job, now).as_bytes()),
-            ("stats", []) => text.extend_from_slice(stats(core, uptime).as_bytes()),
+            ("stats", []) => text.extend_from_slice(stats(core, facts).as_bytes()),
             ("why", _) => text.extend_from_slice(b"401 Sure. But which job?\n"),
             _ => control::invalid(&mut text, line),
         },
@@ -76,18 +104,21 @@ pub(crate) fn reading(
 }
 
 /// What this scheduler is and has in hand, one fact per line.
-fn stats(core: &Core, uptime: Duration) -> String {
+fn stats(core: &Core, facts: &Facts) -> String {
     let waiting = core.jobs().filter(|job| job.worker().is_none()).count();
     format!(
         " release: {}\n algorithm: {}\n uptime: {}s\n hosts: {}\n slots: {}\n jobs waiting: {waiting}\n \
-         jobs placed: {}\n jobs so far: {}\n",
+         jobs placed: {}\n jobs so far: {}\n \
+         records taken: {}\n records dropped: {}\n",
         release(),
         core.algorithm().name().to_ascii_lowercase(),
-        uptime.as_secs(),
+        facts.uptime.as_secs(),
         core.nodes().count(),
         core.nodes().map(Node::shown_slots).sum::<i64>(),
         core.job_count() - waiting,
         core.last_job(),
+        facts.records.taken,
+        facts.records.dropped,
     )
 }
 
@@ -153,10 +184,7 @@ fn why(core: &Core, job: &str, now: Time) -> String {
     let Ok(number) = job.parse().map(JobId) else {
         return "401 Sure. But which job?\n".to_owned();
     };
-    let name = |node| match core.node(node) {
-        Some(node) => node.name().to_string(),
-        None => format!("a host that left ({node})"),
-    };
+    let name = |node| waiting::name(core, node);
     let Some(live) = core.job(number) else {
         return match core.decision(number) {
             Some(decision) => decided(decision, &name),
@@ -186,6 +214,28 @@ fn why(core: &Core, job: &str, now: Time) -> String {
     text
 }
 
+/// Why a job went where it went, on one line.
+pub(crate) fn explanation(core: &Core, decision: &Decision) -> String {
+    let name = |node| waiting::name(core, node);
+    let mut text = format!(
+        "{}: {} ({} of {} hosts could take it)",
+        name(decision.worker),
+        decision.why,
+        decision.eligible,
+        decision.nodes
+    );
+    if let Some(expected) = decision.forecast {
+        text += &format!("; {}", forecast(expected));
+    }
+    if decision.waited_ms > 0 {
+        text += &format!("; waited {:.1}s", decision.waited_ms as f64 / 1000.0);
+    }
+    for candidate in &decision.candidates {
+        text += &format!("; {}{}", name(candidate.node), figures(candidate));
+    }
+    text
+}
+
 fn decided(decision: &Decision, name: &dyn Fn(NodeId) -> String) -> String {
     let mut text = format!(
         " {} on:{} because: {} ({} of {} hosts could take it)\n",
@@ -202,23 +252,24 @@ fn decided(decision: &Decision, name: &dyn Fn(NodeId) -> String) -> String {
         text += &format!("   waited {:.1}s\n", decision.waited_ms as f64 / 1000.0);
     }
     for candidate in &decision.candidates {
-        text += &format!(
-            "   {} expected={:.0}ms",
-            name(candidate.node),
-            candidate.expected_ms
-        );
-        for (what, ms) in [("send", candidate.send_ms), ("wait", candidate.wait_ms)] {
-            if ms > 0.0 {
-                text += &format!(" {what}={ms:.0}ms");
-            }
-        }
-        text += match (candidate.free, candidate.installed) {
-            (true, true) => "\n",
-            (false, true) => " full\n",
-            (true, false) => " toolchain missing\n",
-            (false, false) => " full toolchain missing\n",
-        };
+        text += &format!("   {}{}\n", name(candidate.node), figures(candidate));
     }
+    text
+}
+
+fn figures(candidate: &Candidate) -> String {
+    let mut text = format!(" expected={:.0}ms", candidate.expected_ms);
+    for (what, ms) in [("send", candidate.send_ms), ("wait", candidate.wait_ms)] {
+        if ms > 0.0 {
+            text += &format!(" {what}={ms:.0}ms");
+        }
+    }
+    text += match (candidate.free, candidate.installed) {
+        (true, true) => "",
+        (false, true) => " full",
+        (true, false) => " toolchain missing",
+        (false, false) => " full toolchain missing",
+    };
     text
 }
 

@@ -53,7 +53,8 @@ async fn serve(
     hub: &mpsc::Sender<Input>,
     access: ControlAccess,
 ) -> Result<(), Gone> {
-    let local = is_local(stream.peer_addr()?, stream.local_addr()?);
+    let peer = stream.peer_addr()?;
+    let local = is_local(peer, stream.local_addr()?);
     if access == ControlAccess::Local && !local {
         return write(&mut stream, &answers::not_for_others()).await;
     }
@@ -71,6 +72,7 @@ async fn serve(
             let answer = ask(hub, |reply| Input::Command {
                 command,
                 may_change,
+                who: peer.ip(),
                 reply,
             });
             let text = complete(answer.await?).await;

@@ -5,4 +5,5 @@ mod elections;
 mod hostile;
 mod jobs;
 mod monitors;
+mod news;
 mod peers;

@@ -34,13 +34,15 @@ async fn a_monitor_sees_a_job_with_the_released_numbers() {
     assert_eq!(
         stats_of(&mut monitor).await,
         "Name:w\nIP:127.0.0.1\nMaxJobs:2\nNoRemote:false\nPlatform:x86_64\nVersion:44\n\
-         Features:env_xz env_zstd\nSpeed:0.000000\nLoad:1000\nScheduler:finish\n"
+         Features:env_xz env_zstd\nSpeed:0.000000\nLoad:1000\n\
+         Scheduler:gelato/2\nAlgorithm:finish\nSamples:0\nEnvironments:1\n"
     );
     assert_eq!(
         stats_of(&mut monitor).await,
         "Name:w\nIP:127.0.0.1\nMaxJobs:2\nNoRemote:false\nPlatform:x86_64\nVersion:44\n\
          Features:env_xz env_zstd\nSpeed:0.000000\nLoad:0\n\
-         LoadAvg1:100\nLoadAvg5:200\nLoadAvg10:300\nFreeMem:400\nScheduler:finish\n"
+         LoadAvg1:100\nLoadAvg5:200\nLoadAvg10:300\nFreeMem:400\n\
+         Scheduler:gelato/2\nAlgorithm:finish\nSamples:0\nEnvironments:1\n"
     );
     let mut asker = cluster.asker("a").await;
     asker.ask(1).await;
