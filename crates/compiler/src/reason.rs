@@ -254,6 +254,9 @@ reasons! {
     /// The source could not be read.
     SourceUnreadable = "source-unreadable"
         => "Check the source and its rights.",
+    /// A signal ended the job before it was done anywhere.
+    Interrupted = "interrupted"
+        => "Nothing to do: somebody stopped the build.",
     /// The source depends on date, time or names of this machine in a way that cannot be sent.
     ContextualSource = "contextual-source"
         => "Nothing to do.",

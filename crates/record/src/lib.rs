@@ -3,7 +3,16 @@
 //!
 //! Whoever reads a record did not write it: [`JobRecord::parse`] bounds every part.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
+
+/// The datagram socket on which a daemon takes records, each a datagram: beside its stream socket.
+pub fn socket_beside(stream_socket: &Path) -> PathBuf {
+    let mut path = stream_socket.as_os_str().to_owned();
+    path.push(".records");
+    path.into()
+}
 
 /// Bytes of a record as JSON; longer ones are not read.
 pub const LONGEST: usize = 8 * 1024;

@@ -25,9 +25,9 @@ use crate::waiting::{self, Ended};
 
 /// For connecting to a socket of this machine and for the version exchange over it.
 const LOCAL_HANDSHAKE: Duration = Duration::from_secs(1);
-/// Until a toolchain is packaged.
 /// For the reason of a no, which comes with it or never.
 const AFTERWORD_WAIT: Duration = Duration::from_secs(1);
+/// Until a toolchain is packaged.
 const TOOLCHAIN_WAIT: Duration = Duration::from_secs(240);
 /// Until the scheduler has a worker for us.
 const WORKER_WAIT: Duration = Duration::from_secs(240);
@@ -74,16 +74,7 @@ impl Daemon {
                 .map(Some)
                 .map_err(|error| TestSocketFailed(error.to_string()));
         }
-        let home = variables
-            .home
-            .as_ref()
-            .map(|home| home.join(".iceccd.socket"));
-        let sockets = [
-            Some(PathBuf::from("/var/run/icecc/iceccd.socket")),
-            Some(PathBuf::from("/var/run/iceccd.socket")),
-            home,
-        ];
-        for path in sockets.into_iter().flatten() {
+        for path in variables.daemon_sockets() {
             match try_socket(&path) {
                 Ok(daemon) => return Ok(Some(daemon)),
                 Err(NetError::Connect { .. }) => {}

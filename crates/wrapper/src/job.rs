@@ -2,34 +2,40 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gelato_compiler::{LocalReason, Output, RemotePlan};
+use gelato_compiler::{LocalReason, Output, OutputRole, RemotePlan};
+use gelato_record::Verdict;
 
 use crate::daemon::Daemon;
 use crate::failure::Failure;
-use crate::invocation::Run;
+use crate::invocation::{Program, Run};
 use crate::local::{self, Under};
 use crate::log::{Level, Log};
+use crate::mailbox::Mailbox;
 use crate::native;
 use crate::nested;
 use crate::notice;
 use crate::policy::{self, Policy};
 use crate::probe;
-use crate::record::{Place, Record};
+use crate::record::{About, Record, milliseconds};
 use crate::remote::{self, Outcome};
 use crate::search::Own;
 use crate::signals::Signals;
 use crate::status;
 use crate::toolchains;
 use crate::understand;
+use crate::usage::Usage;
 use crate::variables::{Variables, Wish};
 
 /// What all steps of a job need to know.
 pub(crate) struct Job<'a> {
     pub(crate) variables: &'a Variables,
     pub(crate) log: &'a Log,
+    /// The program as typed.
+    pub(crate) called: OsString,
     /// The program behind us, for local runs.
     pub(crate) program: PathBuf,
     /// The compiler proper behind that, for everything else.
@@ -48,7 +54,11 @@ pub(crate) struct Job<'a> {
     /// Needs the whole machine.
     pub(crate) full_job: bool,
     pub(crate) attempts_failed: u32,
+    /// The record is written.
+    finished: bool,
     pub(crate) record: Record,
+    /// Who takes the record, until it is sent.
+    pub(crate) mailbox: Option<Mailbox>,
 }
 
 /// A program between us and the compiler that gives it further words.
@@ -64,10 +74,61 @@ impl Job<'_> {
         self.variables.depth + if self.custom { 1 } else { 2 }
     }
 
-    /// Writes the line of the build log.
-    pub(crate) fn finish(&self, code: i32) {
+    /// The job is over: its record goes to the daemon and into the build log. Once is enough.
+    pub(crate) fn finish(&mut self, code: i32) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
         self.record
             .append(self.variables.build_log.as_deref(), code, self.name());
+        let Some(mailbox) = self.mailbox.take() else {
+            return;
+        };
+        let compiled = |output: &&Output| {
+            let object = matches!(output.role, OutputRole::Object | OutputRole::Assembly);
+            !output.pattern && (object || output.role == OutputRole::Linked)
+        };
+        let output = self.outputs.iter().find(compiled).filter(|_| code == 0);
+        let about = About {
+            file: self.name(),
+            source: self.input.as_deref(),
+            folder: &self.working_directory,
+            compiler: &self.called,
+            build: self.variables.build_id.as_deref(),
+            exit: code,
+            cpu: Usage::of_children().cpu(),
+            output_bytes: output
+                .and_then(|output| fs::metadata(&output.path).ok())
+                .map_or(0, |metadata| metadata.len()),
+        };
+        mailbox.post(&self.record.for_daemon(&about));
+    }
+
+    /// Whether somebody wants to know how the job ends.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.mailbox.is_some() || self.variables.build_log.is_some()
+    }
+
+    /// Records why the job is not done elsewhere. What the reason is about may be known already.
+    fn because(&mut self, reason: LocalReason) {
+        let known = self.record.subject.take();
+        let subject = known.or_else(|| {
+            let program = || Some(self.program.clone().into_os_string());
+            match reason {
+                LocalReason::CustomCommand
+                | LocalReason::Icerun
+                | LocalReason::CompilerScript
+                | LocalReason::CompilerConfiguration
+                | LocalReason::CompilerUnknown
+                | LocalReason::NoToolchain => program(),
+                LocalReason::Disabled | LocalReason::NotWanted => Some("ICECC".into()),
+                LocalReason::NoMatchingToolchain | LocalReason::ExtraFilesNotInToolchain => {
+                    Some("ICECC_VERSION".into())
+                }
+                _ => None,
+            }
+        });
+        self.record.because(reason, subject.as_deref());
     }
 
     /// Whether the job is local under every policy.
@@ -115,6 +176,7 @@ pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
     if variables.depth == 1 {
         log.info(format_args!("recursive invocation from icerun"));
     }
+    let record = Record::new();
     let own = Own::find();
     let found = match understand::find_program(&run.program, variables, &own) {
         Ok(found) => found,
@@ -131,6 +193,10 @@ pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
         variables,
         log: &log,
         custom: run.icerun,
+        called: match &run.program {
+            Program::Named(name) => name.clone(),
+            Program::Usual { .. } => found.path.clone().into_os_string(),
+        },
         program: found.path.clone(),
         compiler: found.path.clone(),
         front: None,
@@ -141,19 +207,26 @@ pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
         outputs: Vec::new(),
         full_job: false,
         attempts_failed: 0,
-        record: Record::new(),
+        finished: false,
+        record,
+        mailbox: Mailbox::open(variables),
     };
     if log.wants(Level::Debug) {
         log.debug(format_args!("invoked as: {:?}", run.words));
     }
-    let understood = understand::understand(&mut job, &run, found, &own)
-        .and_then(|plan| native::resolve(plan, &job.compiler, variables));
+    let understood = understand::understand(&mut job, &run, found, &own).and_then(|plan| {
+        native::resolve(plan, &job.compiler, variables).inspect_err(|_| {
+            let native = |word: &&OsString| word.as_encoded_bytes().ends_with(b"=native");
+            job.record.subject = job.words.iter().find(native).cloned();
+        })
+    });
     if !understood
         .as_ref()
         .is_err_and(|&reason| job.belongs_here(reason))
     {
         notice::broken_settings(&job);
     }
+    job.record.phases.analyse = milliseconds(job.record.begin.elapsed());
     match understood {
         Ok(plan) => distribute(&mut job, plan),
         Err(reason) => stay(&mut job, reason),
@@ -162,7 +235,7 @@ pub(crate) fn run(variables: &Variables, run: Run) -> ExitCode {
 
 /// The job stays here.
 fn stay(job: &mut Job<'_>, reason: LocalReason) -> ExitCode {
-    job.record.reason = Some(reason);
+    job.because(reason);
     job.log
         .info(format_args!("local build: {}", reason.explanation().trim()));
     if let Some(code) = refused(job, reason, None) {
@@ -210,6 +283,7 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
                     "file for argument ICECC_EXTRAFILES missing, building locally: {}",
                     missing.display()
                 ));
+                job.record.subject = Some(missing.into_os_string());
                 return stay(job, LocalReason::ExtraFileMissing);
             }
         }
@@ -217,7 +291,7 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
     let daemon = match connect(job) {
         Ok(Some(daemon)) => daemon,
         Ok(None) => {
-            job.record.reason = Some(LocalReason::NoDaemon);
+            job.because(LocalReason::NoDaemon);
             if let Some(code) = refused(job, LocalReason::NoDaemon, None) {
                 return code;
             }
@@ -229,6 +303,9 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
         Err(code) => return code,
     };
     let signals = Signals::default();
+    if job.is_recorded() {
+        signals.install();
+    }
     match remote::run(job, plan, daemon, &extra_files, &signals) {
         Outcome::Finished(code) => {
             job.finish(code);
@@ -237,16 +314,17 @@ fn distribute(job: &mut Job<'_>, plan: RemotePlan) -> ExitCode {
         }
         Outcome::Interrupted => {
             let code = 128 + signals.caught().unwrap_or(2);
+            job.record.because(LocalReason::Interrupted, None);
             job.finish(code);
             signals.die_if_caught();
             local::exit_code(code)
         }
         Outcome::Here(failure) => {
             job.tell(&failure);
-            job.record.reason = Some(failure.reason);
+            job.because(failure.reason);
             job.record.detail.clone_from(&failure.text);
-            if job.record.place == Place::Remote {
-                job.record.place = Place::FailedOver;
+            if job.record.verdict == Verdict::Remote {
+                job.record.verdict = Verdict::FailedOver;
             }
             if let Some(code) = refused(job, failure.reason, Some(&failure.text)) {
                 return code;
@@ -278,7 +356,7 @@ fn refused(job: &mut Job<'_>, reason: LocalReason, detail: Option<&str>) -> Opti
         reason.advice().trim(),
         variables.policy_origin
     ));
-    job.record.place = Place::Refused;
+    job.record.verdict = Verdict::Refused;
     job.finish(i32::from(status::REFUSED));
     Some(ExitCode::from(status::REFUSED))
 }

@@ -10,7 +10,7 @@
 //!    [`policy`] says when that is not wanted.
 //!
 //! The rules: the user sees the compiler's own text once, and its own exit code. If anything of ours fails, the job is done here and the reason is recorded
-//! ([`record`]). Local runs get the command line exactly as typed.
+//! ([`record`], which the daemon gets through [`mailbox`]). Local runs get the command line exactly as typed.
 
 mod behind;
 mod children;
@@ -23,6 +23,7 @@ mod job;
 mod local;
 mod locks;
 mod log;
+mod mailbox;
 mod native;
 mod nested;
 mod notice;
@@ -39,6 +40,7 @@ mod signals;
 mod source;
 mod toolchains;
 mod understand;
+mod usage;
 mod variables;
 mod verify;
 mod waiting;

@@ -1,8 +1,8 @@
 //! Runs a program here: as the decision about a job, or as the answer to every failure.
 //!
-//! The command line is what the user typed. With nothing left to do afterwards the wrapper becomes the program (exec): the slot then is a descriptor that the program
-//! inherits and that ends with it. Commands that are no compilers may leave servers behind, which would keep such a slot for ever, so these are supervised instead, and so is
-//! everything whose end must be recorded or reported. The standard library gives children the default action for SIGPIPE back, which it changed for us.
+//! The command line is what the user typed. What is recorded or reported at its end is supervised. With nothing left to do afterwards the wrapper becomes the program (exec):
+//! the slot then is a descriptor that the program inherits and that ends with it. Commands that are no compilers may leave servers behind, which would keep such a slot for
+//! ever, so these are always supervised. The standard library gives children the default action for SIGPIPE back, which it changed for us.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gelato_compiler::names;
 use rustix::event::PollFlags;
@@ -25,9 +25,11 @@ use crate::failure::Stop;
 use crate::job::Job;
 use crate::locks::{self, CpuLock, Lent};
 use crate::nested::STARTED;
+use crate::record::milliseconds;
 use crate::search::{self, Own};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::status;
+use crate::usage::Usage;
 use crate::variables::{DEPTH, Variables};
 use crate::waiting;
 
@@ -48,15 +50,6 @@ impl Slot {
     }
 }
 
-/// What a program that ran here used.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
-    pub(crate) real: Duration,
-    pub(crate) user: Duration,
-    pub(crate) system: Duration,
-    pub(crate) page_faults: u64,
-}
-
 /// How the caller lets the job run.
 pub(crate) enum Under {
     /// A slot of this daemon, a lock if it gives none.
@@ -69,6 +62,10 @@ pub(crate) enum Under {
 
 /// Runs the job and returns its exit code, if at all.
 pub(crate) fn run(job: &mut Job<'_>, under: Under, signals: &Signals) -> ExitCode {
+    if job.is_recorded() {
+        signals.install();
+    }
+    let asked = Instant::now();
     let slot = match take_slot(job, under, signals) {
         Ok(slot) => slot,
         Err(Stop::Interrupted | Stop::Failed(_)) => {
@@ -79,6 +76,7 @@ pub(crate) fn run(job: &mut Job<'_>, under: Under, signals: &Signals) -> ExitCod
             Slot::None
         }
     };
+    job.record.phases.slot += milliseconds(asked.elapsed());
     note_start(job);
     // Through exec, and should we be killed while the compiler runs on: it counts as long as it runs.
     if !job.custom
@@ -86,21 +84,25 @@ pub(crate) fn run(job: &mut Job<'_>, under: Under, signals: &Signals) -> ExitCod
     {
         let _ = fcntl_setfd(fd, FdFlags::empty());
     }
-    if job.custom || job.variables.build_log.is_some() {
+    if job.custom || job.is_recorded() {
         let lent = match (&slot, job.custom) {
             (Slot::Daemon(_) | Slot::Lock(_), true) => Lent::new(job.variables),
             _ => None,
         };
-        let code = match supervise(job, lent.as_ref(), signals) {
-            Ok((code, usage)) => {
-                job.record.cpu_time = usage.user + usage.system;
-                code
+        let (code, signal) = match supervise(job, lent.as_ref(), signals) {
+            Ok((status, usage)) => {
+                job.record.cpu_time = usage.cpu();
+                job.record.phases.local += milliseconds(usage.real);
+                (code_of(status), status.signal())
             }
-            Err(error) => i32::from(cannot_run(job, &error)),
+            Err(error) => (i32::from(cannot_run(job, &error)), None),
         };
         job.finish(code);
         drop((lent, slot));
         signals.die_if_caught();
+        if let Some(signal) = signal.filter(|_| !job.custom) {
+            signals::die_by(signal);
+        }
         return exit_code(code);
     }
     let Ok(error) = signals.unguarded(|| command(job).exec()) else {
@@ -144,9 +146,10 @@ pub(crate) fn supervise(
     job: &Job<'_>,
     lent: Option<&Lent>,
     signals: &Signals,
-) -> io::Result<(i32, Usage)> {
+) -> io::Result<(ExitStatus, Usage)> {
     signals.install();
     let begin = Instant::now();
+    let before = Usage::of_children();
     let mut command = command(job);
     if let Some(lent) = lent {
         let (name, value) = lent.variable();
@@ -166,13 +169,15 @@ pub(crate) fn supervise(
         Err(error) => return Err(error),
     };
     wait_for(&child, signals, !job.custom);
-    let mut usage = usage_of(child.id());
     let status = child.wait()?;
-    usage.real = begin.elapsed();
-    Ok((code_of(status), usage))
+    let usage = Usage {
+        real: begin.elapsed(),
+        ..Usage::of_children().since(before)
+    };
+    Ok((status, usage))
 }
 
-/// Until the child has ended; it is not waited for, so that its usage can still be read.
+/// Until the child has ended.
 fn wait_for(child: &Child, signals: &Signals, with_descendants: bool) {
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else {
         return;
@@ -193,34 +198,6 @@ fn wait_for(child: &Child, signals: &Signals, with_descendants: bool) {
         }
     }
     let _ = waiting::wait(&wanted, None, &Signals::default());
-}
-
-/// Processor time and page faults of an ended child and its own children.
-fn usage_of(pid: u32) -> Usage {
-    fs::read(format!("/proc/{pid}/stat"))
-        .ok()
-        .and_then(|text| parse_stat(&text, rustix::param::clock_ticks_per_second()))
-        .unwrap_or_default()
-}
-
-fn parse_stat(text: &[u8], ticks_per_second: u64) -> Option<Usage> {
-    // The second field is the program's name in parentheses and may contain anything.
-    let end_of_name = text.iter().rposition(|&b| b == b')')?;
-    let rest = std::str::from_utf8(text.get(end_of_name + 1..)?).ok()?;
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let number = |field: usize| -> Option<u64> { fields.get(field - 3)?.parse().ok() };
-    let time = |own: usize, children: usize| -> Option<Duration> {
-        let ticks = number(own)?.saturating_add(number(children)?);
-        Some(Duration::from_millis(
-            ticks.saturating_mul(1000) / ticks_per_second.max(1),
-        ))
-    };
-    Some(Usage {
-        real: Duration::ZERO,
-        user: time(14, 16)?,
-        system: time(15, 17)?,
-        page_faults: number(10)? + number(11)? + number(12)? + number(13)?,
-    })
 }
 
 fn command(job: &Job<'_>) -> Command {
@@ -265,7 +242,8 @@ fn cannot_run(job: &Job<'_>, error: &io::Error) -> u8 {
     }
 }
 
-fn code_of(status: ExitStatus) -> i32 {
+/// The exit status, or 128 and the signal.
+pub(crate) fn code_of(status: ExitStatus) -> i32 {
     match (status.code(), status.signal()) {
         (Some(code), _) => code,
         (None, Some(signal)) => 128 + signal,
@@ -322,20 +300,4 @@ pub(crate) fn build_native(variables: &Variables, words: &[OsString]) -> ExitCod
     let error = command.exec();
     eprintln!("icecc: cannot run {}: {error}", creator.display());
     ExitCode::FAILURE
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usage_from_a_stat_line() {
-        let line = b"77 (a ) b) Z 1 77 77 0 -1 4 10 20 3 4 50 60 70 80 20 0 1 0\n";
-        let usage = parse_stat(line, 100).expect("a line");
-        assert_eq!(usage.user, Duration::from_millis(1200));
-        assert_eq!(usage.system, Duration::from_millis(1400));
-        assert_eq!(usage.page_faults, 37);
-        assert!(parse_stat(b"77 (x", 100).is_none());
-        assert!(parse_stat(b"77 (x) Z 1", 100).is_none());
-    }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use gelato_compiler::plan::Preprocessing;
 use gelato_compiler::scan::{Finding, Scanner};
 use gelato_compiler::{Family, LocalReason, RemotePlan};
+use gelato_record::Verdict;
 use gelato_toolchain::names;
 use gelato_wire::Environment;
 use gelato_wire::msg::{GetCs, JobDone, UseCs};
@@ -29,14 +30,14 @@ use crate::nested::STARTED;
 use crate::output::{self, Habit};
 use crate::policy::Policy;
 use crate::producer;
-use crate::record::Place;
+use crate::record::milliseconds;
 use crate::signals::Signals;
 use crate::source::Source;
 use crate::toolchains::{self, Toolchain};
 use crate::variables::DEPTH;
 use crate::verify::{self, Statement};
 use crate::waiting;
-use crate::worker::{self, Answer, Worker};
+use crate::worker::{self, Answer, Traffic, Worker};
 
 /// After this long no second worker is tried: the user has waited enough.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,6 +74,8 @@ pub(crate) fn run(
         failed: None,
         copies: 1,
         assigned_here: 0,
+        tried: false,
+        lock_wait: Duration::ZERO,
         partial: Vec::new(),
     };
     match attempt.all(job, daemon, extra_files) {
@@ -98,6 +101,10 @@ struct Attempt<'a> {
     copies: usize,
     /// How often the scheduler chose this machine.
     assigned_here: usize,
+    /// Whether a worker was tried for the request at hand.
+    tried: bool,
+    /// Waiting for a lock to preprocess under.
+    lock_wait: Duration,
     /// Outputs that were not there before the preprocessor started: what stands there after a signal is of no use.
     partial: Vec<PathBuf>,
 }
@@ -122,7 +129,11 @@ impl Attempt<'_> {
         self.plan = producer::resolve(self.plan.clone(), &job.compiler, job.variables);
         let mut files = self.plan.extra_files.clone();
         files.extend_from_slice(extra_files);
-        self.offers = toolchains::offers(job, &self.plan, &files, &mut daemon, self.signals)?;
+        job.record.phases.analyse += milliseconds(begin.elapsed());
+        let asked = Instant::now();
+        let offers = toolchains::offers(job, &self.plan, &files, &mut daemon, self.signals);
+        job.record.phases.toolchain += milliseconds(asked.elapsed());
+        self.offers = offers?;
         self.copies = verify::copies(job.variables, &mut self.plan);
         let mut restarted = false;
         loop {
@@ -132,6 +143,7 @@ impl Attempt<'_> {
                 Err(Stop::Failed(failure)) => failure,
             };
             drop(daemon);
+            job.record.retries += u32::from(std::mem::take(&mut self.tried));
             let expand = failure.reason == LocalReason::ContextualSource
                 && self.plan.preprocessing == Preprocessing::Merge
                 && !restarted;
@@ -144,6 +156,7 @@ impl Attempt<'_> {
                 .filter(|_| failure.reason == LocalReason::AssignedHere);
             if expand {
                 restarted = true;
+                job.record.retries = job.record.retries.saturating_sub(1);
                 self.source = None;
                 self.plan = expanded(&self.plan)?;
                 job.log
@@ -153,7 +166,7 @@ impl Attempt<'_> {
                 job.tell(&failure);
                 job.record.detail.clone_from(&failure.text);
                 // What counts if no other worker is found.
-                job.record.reason = Some(failure.reason);
+                job.record.because(failure.reason, None);
                 self.failed = Some((self.address, failure.told()));
             } else if let Some(pause) = pause {
                 waiting::wait(&[], Instant::now().checked_add(pause), self.signals)?;
@@ -185,7 +198,11 @@ impl Attempt<'_> {
 
     /// Asks for a worker and has it do the job.
     fn once(&mut self, job: &mut Job<'_>, daemon: &mut Daemon) -> Result<i32, Stop> {
-        let answer = daemon.worker(self.request(job), self.signals)?;
+        let asked = Instant::now();
+        let answer = daemon.worker(self.request(job), self.signals);
+        job.record.phases.wait += milliseconds(asked.elapsed());
+        let answer = answer?;
+        job.record.number = Some(answer.job_id);
         if is_this_machine(job, &answer) {
             self.assigned_here += 1;
             let policy = job.variables.policy;
@@ -199,7 +216,7 @@ impl Attempt<'_> {
             return self.own_job(job, daemon, &answer);
         }
         job.record.worker = Some(format!("{}:{}", answer.hostname, answer.port));
-        job.record.place = Place::FailedOver;
+        job.record.verdict = Verdict::FailedOver;
         job.log.info(format_args!(
             "Have to use host {}:{} - job {}, environment installed: {}",
             answer.hostname, answer.port, answer.job_id, answer.got_env
@@ -208,12 +225,16 @@ impl Attempt<'_> {
         if self.copies > 1 {
             self.verify(job, &answer)?;
         }
+        let begin = Instant::now();
         let code = self.deliver(answer)?;
+        job.record.phases.receive += milliseconds(begin.elapsed());
         if code == 0 {
             daemon.end();
         }
-        job.record.place = Place::Remote;
+        self.tried = false;
+        job.record.verdict = Verdict::Remote;
         job.record.reason = None;
+        job.record.subject = None;
         Ok(code)
     }
 
@@ -280,25 +301,26 @@ impl Attempt<'_> {
         job.note_local();
         // A preprocessor of an earlier attempt has nothing to do any more.
         self.source = None;
-        let (code, usage) = local::supervise(job, None, self.signals).map_err(|error| {
+        let (status, usage) = local::supervise(job, None, self.signals).map_err(|error| {
             Failure::here(
                 LocalReason::AssignedHere,
                 format!("cannot run the compiler: {error}"),
             )
         })?;
+        let code = local::code_of(status);
         let size = |path: &Path| fs::metadata(path).map_or(0, |m| m.len());
         let mut written = size(Path::new(&self.plan.output));
         if self.plan.split_dwarf {
             written += size(Path::new(&self.plan.dwo_file()));
         }
-        let milliseconds = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let short = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         daemon.own_job_done(
             JobDone {
                 job_id: answer.job_id,
                 exitcode: code,
-                real_msec: milliseconds(usage.real),
-                user_msec: milliseconds(usage.user),
-                sys_msec: milliseconds(usage.system),
+                real_msec: short(usage.real),
+                user_msec: short(usage.user),
+                sys_msec: short(usage.system),
                 page_faults: u32::try_from(usage.page_faults).unwrap_or(u32::MAX),
                 out_uncompressed: u32::try_from(written).unwrap_or(u32::MAX),
                 flags: job_done_flags::FROM_SUBMITTER,
@@ -306,9 +328,10 @@ impl Attempt<'_> {
             },
             code == 0,
         );
-        job.record.cpu_time = usage.user + usage.system;
+        job.record.cpu_time = usage.cpu();
+        job.record.phases.local += milliseconds(usage.real);
         if job.attempts_failed == 0 {
-            job.record.place = Place::Local;
+            job.record.verdict = Verdict::Own;
             job.record.worker = None;
         }
         job.record.reason.get_or_insert(LocalReason::AssignedHere);
@@ -326,12 +349,31 @@ impl Attempt<'_> {
             return Err(failure.into());
         }
         self.address = Some(address);
-        let mut worker = Worker::connect(address, job.variables.limits(), self.signals, job.log)?;
+        self.tried = true;
+        let begin = Instant::now();
+        let worker = Worker::connect(address, job.variables.limits(), self.signals, job.log);
+        job.record.phases.connect += milliseconds(begin.elapsed());
+        let mut worker = worker?;
         let result = self.exchange(job, daemon, answer, &mut worker);
-        job.record.sent += worker.traffic.sent;
-        job.record.received += worker.traffic.received;
-        job.record.compile_time = worker.traffic.compile_time;
+        self.note(job, &worker.traffic);
         result
+    }
+
+    /// Adds what an attempt took to the record.
+    fn note(&mut self, job: &mut Job<'_>, traffic: &Traffic) {
+        let record = &mut job.record;
+        record.sent += traffic.sent;
+        record.received += traffic.received;
+        let phases = &mut record.phases;
+        phases.slot += milliseconds(std::mem::take(&mut self.lock_wait));
+        phases.install += milliseconds(traffic.install_time);
+        phases.send += milliseconds(traffic.send_time);
+        phases.compile = milliseconds(traffic.compile_time);
+        phases.receive += milliseconds(traffic.receive_time);
+        if let Some(source) = &self.source {
+            phases.preprocess = milliseconds(source.took());
+            record.source_bytes = source.total();
+        }
     }
 
     /// Has the job done by further workers and compares. That there is nobody to compare with is no reason for anything.
@@ -484,6 +526,15 @@ impl Attempt<'_> {
             let paths = names.map(|output| PathBuf::from(&output.path));
             self.partial = paths.filter(absent).collect();
         }
+        let lock = match self.plan.preprocessing {
+            Preprocessing::Already => None,
+            Preprocessing::Merge | Preprocessing::Full => {
+                let asked = Instant::now();
+                let lock = locks::acquire(job.variables, job.log, self.signals)?;
+                self.lock_wait += asked.elapsed();
+                lock
+            }
+        };
         let (program, plan) = self.preprocessor(job);
         if job.log.wants(Level::Info) {
             let mut line = program.clone().into_os_string();
@@ -494,12 +545,6 @@ impl Attempt<'_> {
             job.log
                 .info(format_args!("preparing source to send: {}", line.display()));
         }
-        let lock = match self.plan.preprocessing {
-            Preprocessing::Already => None,
-            Preprocessing::Merge | Preprocessing::Full => {
-                locks::acquire(job.variables, job.log, self.signals)?
-            }
-        };
         self.signals.install();
         let mut command = Command::new(&program);
         command.env(DEPTH, job.depth_for_child().to_string());

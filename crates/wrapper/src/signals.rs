@@ -16,6 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 
@@ -84,6 +85,17 @@ impl Signals {
         if let Some(signal) = self.caught() {
             let _ = low_level::emulate_default_handler(signal);
         }
+    }
+}
+
+/// Ends the program as a child of ours has ended, so that whoever waits for us sees the same. There is one core file already, if any.
+pub(crate) fn die_by(signal: i32) {
+    let no_core = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if setrlimit(Resource::Core, no_core).is_ok() {
+        let _ = low_level::emulate_default_handler(signal);
     }
 }
 

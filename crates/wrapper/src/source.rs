@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use gelato_compiler::plan::Preprocessing;
 use gelato_compiler::scan::{Finding, Scanner};
@@ -37,6 +38,9 @@ pub(crate) struct Source {
     messages: Vec<u8>,
     compressor: CompressorBox,
     running: Option<Running>,
+    begin: Instant,
+    /// How long it took, once it is over.
+    took: Option<Duration>,
 }
 
 struct ScannerBox(Scanner);
@@ -88,6 +92,8 @@ impl Source {
             messages: Vec::new(),
             compressor: CompressorBox(compressor),
             running: None,
+            begin: Instant::now(),
+            took: None,
         };
         match plan.preprocessing {
             Preprocessing::Already => {
@@ -144,6 +150,16 @@ impl Source {
         &self.messages
     }
 
+    /// Bytes so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How long the preprocessor ran, or has run until now.
+    pub(crate) fn took(&self) -> Duration {
+        self.took.unwrap_or_else(|| self.begin.elapsed())
+    }
+
     /// Number of chunks so far.
     pub(crate) fn len(&self) -> usize {
         self.chunks.len()
@@ -193,6 +209,7 @@ impl Source {
         }
         let status = running.child.wait().map_err(unreadable)?;
         drop(running);
+        self.took = Some(self.begin.elapsed());
         if !status.success() {
             return Err(
                 Failure::here(LocalReason::PreprocessorFailed, "the preprocessor failed")
@@ -239,7 +256,10 @@ impl Source {
         let mut buffer = vec![0; 1 << 16];
         loop {
             match file.read(&mut buffer) {
-                Ok(0) => return self.finish(),
+                Ok(0) => {
+                    self.took = Some(self.begin.elapsed());
+                    return self.finish();
+                }
                 Ok(count) => self.take(buffer.get(..count).unwrap_or_default())?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(unreadable(error)),

@@ -58,7 +58,10 @@ pub(crate) fn understand(
         job.custom = true;
         return Err(LocalReason::CustomCommand);
     };
-    let words = respfile::expand(job.words, &RealFiles)?;
+    let words = respfile::expand(job.words, &RealFiles).inspect_err(|_| {
+        let file = |word: &&OsString| word.as_encoded_bytes().first() == Some(&b'@');
+        job.record.subject = job.words.iter().find(file).cloned();
+    })?;
     let by_name = |found: &Found, cxx: bool| Compiler {
         family: probe::family_by_name(found).unwrap_or(Family::Gcc),
         cxx,
@@ -118,6 +121,7 @@ pub(crate) fn understand(
     let actual_words = behind.words.as_deref().unwrap_or(&words);
     let decision = read(job, actual_words, &actual);
     job.outputs.clone_from(&decision.outputs);
+    job.record.subject.clone_from(&decision.subject);
     let plan = verdict(job, decision, actual_words)?;
     if let Some(front) = behind.front {
         let Verdict::Remote(front_plan) = read(job, &words, &actual).verdict else {
@@ -185,15 +189,19 @@ fn note(job: &mut Job<'_>, decision: &Decision, words: &[OsString]) {
     job.output.clone_from(&decision.output);
     job.input.clone_from(&decision.input);
     job.outputs.clone_from(&decision.outputs);
+    job.record.subject.clone_from(&decision.subject);
 }
 
 fn verdict(
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     decision: Decision,
     words: &[OsString],
 ) -> Result<RemotePlan, LocalReason> {
     match decision.verdict {
-        Verdict::Remote(plan) => Ok(*plan),
+        Verdict::Remote(plan) => {
+            job.record.language = Some(plan.language);
+            Ok(*plan)
+        }
         Verdict::Local(reason) => {
             if reason == LocalReason::MissingFile {
                 job.log.warning(format_args!(

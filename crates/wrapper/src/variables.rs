@@ -86,6 +86,8 @@ pub(crate) struct Variables {
     pub(crate) socket: Option<PathBuf>,
     /// `GELATO_BUILD_LOG`
     pub(crate) build_log: Option<PathBuf>,
+    /// `GELATO_BUILD_ID`: the build that the job belongs to.
+    pub(crate) build_id: Option<OsString>,
     /// `HOME`
     pub(crate) home: Option<PathBuf>,
     /// `XDG_CACHE_HOME`, if absolute.
@@ -175,6 +177,7 @@ impl Variables {
             test_socket: variable("ICECC_TEST_SOCKET").map(PathBuf::from),
             socket: path(&keys::SOCKET),
             build_log: path(&keys::BUILD_LOG),
+            build_id: variable("GELATO_BUILD_ID").filter(|id| !id.is_empty()),
             home: absolute("HOME"),
             cache_home: absolute("XDG_CACHE_HOME"),
             runtime_dir: absolute("XDG_RUNTIME_DIR"),

@@ -25,9 +25,9 @@ use crate::toolchains::Toolchain;
 use crate::waiting::{self, Ended};
 use crate::whole::is_whole;
 
-/// For the verdict on a toolchain after it was sent.
 /// For the reason of a no, which comes with it or never.
 const AFTERWORD_WAIT: Duration = Duration::from_secs(1);
+/// For the verdict on a toolchain after it was sent.
 const VERIFY_WAIT: Duration = Duration::from_secs(60);
 /// For the result after the source was sent.
 const RESULT_WAIT: Duration = Duration::from_secs(720);
@@ -45,8 +45,14 @@ pub(crate) struct Traffic {
     pub(crate) sent: u64,
     /// Chunk data received, as compressed.
     pub(crate) received: u64,
+    /// Sending the toolchain until it is known whether it runs there.
+    pub(crate) install_time: Duration,
+    /// Sending the source.
+    pub(crate) send_time: Duration,
     /// Between the end of the source and the result.
     pub(crate) compile_time: Duration,
+    /// Receiving the outputs.
+    pub(crate) receive_time: Duration,
 }
 
 /// What came back.
@@ -100,6 +106,18 @@ impl<'a> Worker<'a> {
 
     /// Sends the toolchain and has it tried. `Some` with the reason if the worker says that it does not run.
     pub(crate) fn transfer(
+        &mut self,
+        toolchain: &Toolchain,
+        target: &str,
+        level: i32,
+    ) -> Result<Option<String>, Stop> {
+        let begin = Instant::now();
+        let result = self.install(toolchain, target, level);
+        self.traffic.install_time += begin.elapsed();
+        result
+    }
+
+    fn install(
         &mut self,
         toolchain: &Toolchain,
         target: &str,
@@ -173,6 +191,13 @@ impl<'a> Worker<'a> {
 
     /// Sends the source while it comes out of the preprocessor.
     pub(crate) fn stream(&mut self, source: &mut Source) -> Result<(), Stop> {
+        let begin = Instant::now();
+        let result = self.send_source(source);
+        self.traffic.send_time += begin.elapsed();
+        result
+    }
+
+    fn send_source(&mut self, source: &mut Source) -> Result<(), Stop> {
         let mut sent = 0;
         loop {
             source.advance()?;
@@ -206,8 +231,9 @@ impl<'a> Worker<'a> {
         let source_sent = Instant::now();
         let message = self.log.block("wait for cs", || {
             self.receive(RESULT_WAIT, "the result of the compilation", 14)
-        })?;
+        });
         self.traffic.compile_time = source_sent.elapsed();
+        let message = message?;
         let Message::CompileResult(result) = message else {
             return Err(unexpected(&message, 13).into());
         };
@@ -285,6 +311,13 @@ impl<'a> Worker<'a> {
     }
 
     fn receive_file(&mut self) -> Result<Vec<u8>, Stop> {
+        let begin = Instant::now();
+        let result = self.receive_chunks();
+        self.traffic.receive_time += begin.elapsed();
+        result
+    }
+
+    fn receive_chunks(&mut self) -> Result<Vec<u8>, Stop> {
         let mut content = Vec::new();
         loop {
             match self.receive(CHUNK_WAIT, "the output of the compilation", 19)? {

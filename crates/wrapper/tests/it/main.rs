@@ -6,6 +6,7 @@ mod compilers;
 mod differential;
 mod fixture;
 mod peers;
+mod records;
 mod settings;
 mod signals;
 mod verification;
