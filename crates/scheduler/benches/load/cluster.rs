@@ -1,17 +1,20 @@
 //! The daemons: one connection each, from an address of its own, so that answers say who was chosen.
+//!
+//! One thread and one epoll serve them all, with as few system calls as real daemons would need: what is to be measured
+//! is the scheduler.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::rc::Rc;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use gelato_wire::msg::{GetCs, JobBegin, JobDone, Login, Stats};
 use gelato_wire::{Environment, Message, ProtocolVersion, Session};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
-use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, timeout};
+use rustix::event::epoll;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
 use crate::measure::Spread;
 
@@ -21,154 +24,162 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 200;
 /// No answer for so long may mean that all slots are in use.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Requests of a steady rate are sent as often as this.
+const TICK: Duration = Duration::from_micros(250);
 const SLOTS: u32 = 8;
+
+/// What is not a daemon, in epoll's events.
+const LISTENER: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
 
 /// All daemons of a scheduler.
 pub(crate) struct Cluster {
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    /// The scheduler tests whether daemons can be reached.
+    listener: TcpListener,
+    port: u16,
     daemons: Vec<Daemon>,
-    of_address: HashMap<String, usize>,
-    heard: mpsc::UnboundedReceiver<(usize, Message)>,
-    tasks: JoinSet<()>,
-    local: LocalSet,
+    /// Accepted by the scheduler.
+    ready: usize,
+    /// What was heard and not yet looked at.
+    answers: VecDeque<(u32, Instant)>,
     /// Placed jobs, oldest first, with their workers.
     running: VecDeque<(u32, usize)>,
     /// Jobs that were to end when none was running.
     to_finish: usize,
     /// When each client asked.
-    asked: HashMap<u32, Instant>,
-    next: u32,
+    asked: Vec<Instant>,
 }
 
 /// How some jobs went.
 pub(crate) struct Work {
     /// From request to answer.
     pub(crate) answer: Spread,
+    /// From the moment a request was due to the moment it was sent.
+    pub(crate) late: Spread,
     /// All of it.
     pub(crate) took: Duration,
 }
 
 struct Daemon {
-    stream: Rc<TcpStream>,
-    session: Rc<RefCell<Session>>,
+    stream: TcpStream,
+    session: Session,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Versions,
+    LoggedIn,
+    Ready,
+    Lost,
 }
 
 impl Cluster {
     /// Logs so many daemons in.
-    pub(crate) async fn connect(port: u16, size: usize) -> Option<Cluster> {
-        let (say, heard) = mpsc::unbounded_channel();
+    pub(crate) fn connect(port: u16, size: usize) -> io::Result<Cluster> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        listener.set_nonblocking(true)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let timer = rustix::time::timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
+        let readable = epoll::EventFlags::IN;
+        epoll::add(
+            &epoll,
+            &listener,
+            epoll::EventData::new_u64(LISTENER),
+            readable,
+        )?;
+        epoll::add(&epoll, &timer, epoll::EventData::new_u64(TIMER), readable)?;
         let mut cluster = Cluster {
+            epoll,
+            timer,
+            port: listener.local_addr()?.port(),
+            listener,
             daemons: Vec::new(),
-            of_address: HashMap::new(),
-            heard,
-            tasks: JoinSet::new(),
-            local: LocalSet::new(),
+            ready: 0,
+            answers: VecDeque::new(),
             running: VecDeque::new(),
             to_finish: 0,
-            asked: HashMap::new(),
-            next: 0,
+            asked: Vec::new(),
         };
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.ok()?;
-        let own_port = listener.local_addr().ok()?.port();
-        // The scheduler's tests whether daemons can be reached.
-        cluster.tasks.spawn_local_on(
-            async move { while listener.accept().await.is_ok() {} },
-            &cluster.local,
-        );
-        let numbers: Vec<usize> = (0..size).collect();
-        for some in numbers.chunks(AT_ONCE) {
-            let mut logins = JoinSet::new();
-            for number in some.iter().copied() {
-                logins.spawn_local_on(login(port, own_port, number), &cluster.local);
+        let end = Instant::now() + PATIENCE;
+        while cluster.ready < size {
+            while cluster.daemons.len() < size.min(cluster.ready + AT_ONCE) {
+                cluster.open(port)?;
             }
-            let mut those = Vec::new();
-            let all = async {
-                while let Some(done) = logins.join_next().await {
-                    those.push(done.ok()??);
-                }
-                Some(())
-            };
-            timeout(PATIENCE, cluster.local.run_until(all))
-                .await
-                .ok()??;
-            those.sort_by_key(|(number, _)| *number);
-            for (number, daemon) in those {
-                cluster
-                    .of_address
-                    .insert(address(number).to_string(), number);
-                let (stream, session) = (Rc::clone(&daemon.stream), Rc::clone(&daemon.session));
-                let say = say.clone();
-                cluster
-                    .tasks
-                    .spawn_local_on(listen(number, stream, session, say), &cluster.local);
-                cluster.daemons.push(daemon);
+            cluster.poll(PAUSE)?;
+            if Instant::now() > end || cluster.lost() {
+                return Err(io::Error::other("could not log all of them in"));
             }
         }
-        Some(cluster)
+        Ok(cluster)
     }
 
     /// Asks for so many jobs that all go on running.
-    pub(crate) async fn fill(&mut self, jobs: usize) {
-        let mut under_way = 0;
-        for _ in 0..jobs {
-            self.ask();
-            under_way += 1;
-            if under_way >= 64 {
-                self.answer(&mut Spread::default()).await;
-                under_way -= 1;
+    pub(crate) fn fill(&mut self, jobs: usize) -> io::Result<()> {
+        for done in 0..jobs {
+            self.ask(done)?;
+            if self.asked.len().is_multiple_of(64) {
+                self.answered(&mut Spread::default(), 64)?;
             }
         }
-        while under_way > 0 {
-            self.answer(&mut Spread::default()).await;
-            under_way -= 1;
-        }
+        self.answered(&mut Spread::default(), jobs % 64)
     }
 
     /// Ends a job and asks for another, so many times, with so many unanswered.
-    pub(crate) async fn work(&mut self, jobs: usize, at_a_time: usize) -> Work {
+    pub(crate) fn work(&mut self, jobs: usize, at_a_time: usize) -> io::Result<Work> {
         let mut answer = Spread::default();
         let start = Instant::now();
         let mut asked = 0;
         while answer.count() < jobs {
             while asked < jobs && asked - answer.count() < at_a_time {
                 self.finish();
-                self.ask();
+                self.ask(asked)?;
                 asked += 1;
             }
-            self.answer(&mut answer).await;
+            self.answered(&mut answer, 1)?;
         }
-        Work {
+        Ok(Work {
             answer,
+            late: Spread::default(),
             took: start.elapsed(),
-        }
+        })
     }
 
     /// Ends jobs and asks for others at a rate, whether answers come or not.
-    pub(crate) async fn work_at(&mut self, rate: u32, span: Duration) -> Work {
-        let mut answer = Spread::default();
+    pub(crate) fn work_at(&mut self, rate: u32, span: Duration) -> io::Result<Work> {
+        let (mut answer, mut late) = (Spread::default(), Spread::default());
+        self.set_timer(TICK)?;
         let start = Instant::now();
         let mut asked = 0;
         while start.elapsed() < span {
             let due = (start.elapsed().as_secs_f64() * f64::from(rate)) as usize;
             while asked < due {
+                let moment = start + Duration::from_secs_f64(asked as f64 / f64::from(rate));
+                late.add(moment.elapsed());
                 self.finish();
-                self.ask();
+                self.ask(asked)?;
                 asked += 1;
             }
-            let next = start + Duration::from_secs_f64((asked + 1) as f64 / f64::from(rate));
-            let _ = tokio::time::timeout_at(next, self.answer(&mut answer)).await;
+            self.poll(PAUSE)?;
+            self.take_answers(&mut answer);
         }
-        while answer.count() < asked {
-            self.answer(&mut answer).await;
-        }
-        Work {
+        self.set_timer(Duration::ZERO)?;
+        let left = asked - answer.count();
+        self.answered(&mut answer, left)?;
+        Ok(Work {
             answer,
+            late,
             took: start.elapsed(),
-        }
+        })
     }
 
-    fn ask(&mut self) {
-        self.next += 1;
-        let client = self.next;
+    fn ask(&mut self, number: usize) -> io::Result<()> {
+        let client = u32::try_from(self.asked.len()).unwrap_or(0);
         let request = GetCs {
             environments: vec![environment()],
             filename: format!("src/module/file{}.cpp", client % 1000).into(),
@@ -180,21 +191,20 @@ impl Cluster {
             client_count: 1,
             ..GetCs::default()
         };
-        let submitter = client as usize * 7 % self.daemons.len();
-        self.asked.insert(client, Instant::now());
+        let submitter = number * 7 % self.daemons.len();
+        self.asked.push(Instant::now());
         self.send(submitter, &Message::GetCs(request));
+        if self.lost() {
+            return Err(io::Error::other("the scheduler dropped a connection"));
+        }
+        Ok(())
     }
 
-    /// The oldest job begins and ends.
+    /// The oldest job ends.
     fn finish(&mut self) {
         let Some((job_id, worker)) = self.running.pop_front() else {
             self.to_finish += 1;
             return;
-        };
-        let begin = JobBegin {
-            job_id,
-            start_time: 1,
-            client_count: 1,
         };
         let user_msec = 1000 + worker as u32 % 7 * 100;
         let done = JobDone {
@@ -205,88 +215,185 @@ impl Cluster {
             client_count: 1,
             ..JobDone::default()
         };
-        self.send(worker, &Message::JobBegin(begin));
         self.send(worker, &Message::JobDone(done));
     }
 
-    fn send(&mut self, daemon: usize, message: &Message) {
-        let Some(daemon) = self.daemons.get(daemon) else {
-            return;
-        };
-        let mut session = daemon.session.borrow_mut();
-        if session.send(message).is_ok() {
-            let bytes = std::mem::take(session.output());
-            // Messages are small: the socket always has room for them.
-            let _ = daemon.stream.try_write(&bytes);
+    /// Waits for so many answers.
+    fn answered(&mut self, spread: &mut Spread, count: usize) -> io::Result<()> {
+        let wanted = spread.count() + count;
+        let mut quiet = Instant::now();
+        loop {
+            self.take_answers(spread);
+            if spread.count() >= wanted {
+                return Ok(());
+            }
+            let before = self.answers.len();
+            self.poll(PAUSE)?;
+            if self.answers.len() > before {
+                quiet = Instant::now();
+            } else if quiet.elapsed() >= PATIENCE {
+                return Err(io::Error::other("the scheduler answers no more"));
+            } else if quiet.elapsed() >= PAUSE {
+                // All slots may be in use.
+                self.finish();
+            }
         }
     }
 
-    /// Waits for one answer.
-    async fn answer(&mut self, spread: &mut Spread) {
-        let (daemon, message) = loop {
-            let heard = timeout(PAUSE, self.local.run_until(self.heard.recv()));
-            let Ok(heard) = heard.await else {
-                // All slots may be in use.
+    fn take_answers(&mut self, spread: &mut Spread) {
+        while let Some((client, at)) = self.answers.pop_front() {
+            if let Some(asked) = self.asked.get(client as usize) {
+                spread.add(at - *asked);
+            }
+            if self.to_finish > 0 {
+                self.to_finish -= 1;
                 self.finish();
-                continue;
-            };
-            let Some((daemon, message)) = heard else {
+            }
+        }
+    }
+
+    /// Waits until something is heard, at most for so long, and takes all of it in.
+    fn poll(&mut self, limit: Duration) -> io::Result<()> {
+        let mut space = [MaybeUninit::<epoll::Event>::uninit(); 256];
+        let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+        let events = match epoll::wait(&self.epoll, &mut space, Some(&limit)) {
+            Ok((events, _)) => events,
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        };
+        for event in events {
+            match event.data.u64() {
+                LISTENER => while self.listener.accept().is_ok() {},
+                TIMER => {
+                    let _ = rustix::io::read(&self.timer, &mut [0; 8]);
+                }
+                number => self.hear(usize::try_from(number).unwrap_or(usize::MAX)),
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, number: usize) {
+        let Some(daemon) = self.daemons.get_mut(number) else {
+            return;
+        };
+        let mut buffer = [0; 4096];
+        let received = match daemon.stream.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(length) if length > 0 => daemon.session.receive(&buffer[..length]).is_ok(),
+            _ => false,
+        };
+        if !received {
+            daemon.state = State::Lost;
+            self.ready = 0;
+            return;
+        }
+        if daemon.state == State::Versions {
+            daemon.flush();
+            if daemon.session.version().is_none() {
                 return;
+            }
+            daemon.state = State::LoggedIn;
+            daemon.send(&login(number, self.port));
+        }
+        let mut answers = Vec::new();
+        while let Ok(Some(message)) = daemon.session.next_message() {
+            match message {
+                // Only who has been accepted is configured.
+                Message::CsConf(_) if daemon.state == State::LoggedIn => {
+                    daemon.state = State::Ready;
+                    self.ready += 1;
+                    daemon.send(&stats());
+                }
+                Message::Ping => daemon.send(&stats()),
+                Message::UseCs(answer) => {
+                    let host = answer.hostname.to_string();
+                    let worker = number_of(&host).unwrap_or(number);
+                    answers.push((answer.job_id, answer.client_id, worker));
+                }
+                Message::NoCs(answer) => answers.push((answer.job_id, answer.client_id, number)),
+                _ => {}
+            }
+        }
+        for (job, client, worker) in answers {
+            self.answers.push_back((client, Instant::now()));
+            self.running.push_back((job, worker));
+            let begin = JobBegin {
+                job_id: job,
+                start_time: 1,
+                client_count: 1,
             };
-            if matches!(message, Message::UseCs(_) | Message::NoCs(_)) {
-                break (daemon, message);
-            }
-        };
-        let (job, client, worker) = match message {
-            Message::UseCs(answer) => {
-                let host = answer.hostname.to_string();
-                let worker = self.of_address.get(&host).copied().unwrap_or(daemon);
-                (answer.job_id, answer.client_id, worker)
-            }
-            Message::NoCs(answer) => (answer.job_id, answer.client_id, daemon),
-            _ => return,
-        };
-        if let Some(asked) = self.asked.remove(&client) {
-            spread.add(asked.elapsed());
+            self.send(worker, &Message::JobBegin(begin));
         }
-        self.running.push_back((job, worker));
-        if self.to_finish > 0 {
-            self.to_finish -= 1;
-            self.finish();
+    }
+
+    fn send(&mut self, daemon: usize, message: &Message) {
+        if let Some(daemon) = self.daemons.get_mut(daemon) {
+            daemon.send(message);
         }
+    }
+
+    fn open(&mut self, port: u16) -> io::Result<()> {
+        let number = self.daemons.len();
+        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let socket = rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        rustix::net::bind(&socket, &SocketAddr::from((address(number), 0)))?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        rustix::net::connect(&socket, &target)?;
+        let stream = TcpStream::from(socket);
+        stream.set_nonblocking(true)?;
+        let data = epoll::EventData::new_u64(number as u64);
+        epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
+        let mut daemon = Daemon {
+            stream,
+            session: Session::new(ProtocolVersion::NEWEST),
+            state: State::Versions,
+        };
+        daemon.flush();
+        self.daemons.push(daemon);
+        Ok(())
+    }
+
+    fn lost(&self) -> bool {
+        self.ready == 0 && self.daemons.iter().any(|one| one.state == State::Lost)
+    }
+
+    fn set_timer(&self, interval: Duration) -> io::Result<()> {
+        let interval = Timespec::try_from(interval).map_err(io::Error::other)?;
+        let times = Itimerspec {
+            it_interval: interval,
+            it_value: interval,
+        };
+        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &times)?;
+        Ok(())
     }
 }
 
-async fn login(port: u16, own_port: u16, number: usize) -> Option<(usize, Daemon)> {
-    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let stream = loop {
-        let socket = TcpSocket::new_v4().ok()?;
-        socket.bind((address(number), 0).into()).ok()?;
-        match socket.connect(target).await {
-            Ok(stream) => break stream,
-            // It has not opened its sockets yet.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+impl Daemon {
+    fn send(&mut self, message: &Message) {
+        if self.session.send(message).is_ok() {
+            self.flush();
         }
-    };
-    let _ = stream.set_nodelay(true);
-    let daemon = Daemon {
-        stream: Rc::new(stream),
-        session: Rc::new(RefCell::new(Session::new(ProtocolVersion::NEWEST))),
-    };
-    let mut buffer = [0; 1024];
-    let (stream, session) = (&daemon.stream, &daemon.session);
-    let flush = || {
-        let bytes = std::mem::take(session.borrow_mut().output());
-        bytes.is_empty() || stream.try_write(&bytes).is_ok()
-    };
-    stream.writable().await.ok()?;
-    while session.borrow().version().is_none() {
-        flush();
-        let length = read(stream, &mut buffer).await?;
-        session.borrow_mut().receive(buffer.get(..length)?).ok()?;
     }
-    let login = Login {
-        port: u32::from(own_port),
+
+    /// Messages are small: the socket always has room for them.
+    fn flush(&mut self) {
+        let bytes = self.session.output();
+        if !bytes.is_empty() && self.stream.write_all(bytes).is_err() {
+            self.state = State::Lost;
+        }
+        bytes.clear();
+    }
+}
+
+fn login(number: usize, port: u16) -> Message {
+    Message::Login(Login {
+        port: u32::from(port),
         max_kids: SLOTS,
         environments: vec![environment()],
         nodename: format!("node{number}").into(),
@@ -294,66 +401,28 @@ async fn login(port: u16, own_port: u16, number: usize) -> Option<(usize, Daemon
         chroot_possible: true,
         noremote: false,
         supported_features: 3,
-    };
-    session.borrow_mut().send(&Message::Login(login)).ok()?;
-    flush();
-    // Only who has been accepted is configured.
-    let configured = loop {
-        let message = session.borrow_mut().next_message().ok()?;
-        match message {
-            Some(message) => break matches!(message, Message::CsConf(_)),
-            None => {
-                let length = read(stream, &mut buffer).await?;
-                session.borrow_mut().receive(buffer.get(..length)?).ok()?;
-            }
-        }
-    };
-    let stats = Stats {
+    })
+}
+
+fn stats() -> Message {
+    Message::Stats(Stats {
         load: 50,
         free_mem: 30_000,
         ..Stats::default()
-    };
-    session.borrow_mut().send(&Message::Stats(stats)).ok()?;
-    flush();
-    configured.then_some((number, daemon))
+    })
 }
 
-async fn listen(
-    number: usize,
-    stream: Rc<TcpStream>,
-    session: Rc<RefCell<Session>>,
-    say: mpsc::UnboundedSender<(usize, Message)>,
-) {
-    let mut buffer = [0; 4096];
-    while let Some(length) = read(&stream, &mut buffer).await {
-        let mut session = session.borrow_mut();
-        if session.receive(&buffer[..length]).is_err() {
-            return;
-        }
-        while let Ok(Some(message)) = session.next_message() {
-            if say.send((number, message)).is_err() {
-                return;
-            }
-        }
-    }
+fn address(number: usize) -> Ipv4Addr {
+    Ipv4Addr::from(FIRST + u32::try_from(number).unwrap_or(0))
 }
 
-async fn read(stream: &TcpStream, buffer: &mut [u8]) -> Option<usize> {
-    loop {
-        stream.readable().await.ok()?;
-        match stream.try_read(buffer) {
-            Ok(0) => return None,
-            Ok(length) => return Some(length),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return None,
-        }
-    }
+fn number_of(address: &str) -> Option<usize> {
+    let address: Ipv4Addr = address.parse().ok()?;
+    usize::try_from(u32::from(address).checked_sub(FIRST)?).ok()
 }
 
-fn address(number: usize) -> IpAddr {
-    let number = u32::try_from(number).unwrap_or(0);
-    IpAddr::V4(Ipv4Addr::from(0x7f01_0001 + number))
-}
+/// 127.1.0.1
+const FIRST: u32 = 0x7f01_0001;
 
 fn environment() -> Environment {
     Environment {

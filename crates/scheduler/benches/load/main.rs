@@ -4,7 +4,8 @@
 //! A scheduler runs in a process of its own; all its daemons are connections of this one, on loopback. Every daemon asks and
 //! every daemon works, as in a build that everybody takes part in; about half of the slots are in use. The main figure is
 //! the processor time the scheduler needs for a job with its request, answer, begin and end: it holds on a machine that does other things,
-//! too. Times from request to answer do not, and are the better the quieter the machine is.
+//! too. Times from request to answer do not: on a busy machine requests are sent late, which is told, and what the system
+//! does for connections between two processes (soft interrupts) waits for whoever else computes.
 //!
 //! Icecream's scheduler is run by the same generator if it is installed, up to a thousand daemons: beyond, it takes minutes.
 
@@ -18,14 +19,14 @@ use std::time::Duration;
 use gelato_net::discovery::Reach;
 use gelato_scheduler::{Algorithm, Config, Scheduler};
 
-use crate::cluster::Cluster;
-use crate::measure::{Spread, Usage};
+use crate::cluster::{Cluster, Work};
+use crate::measure::Usage;
 
 const ICECREAM: &str = "/usr/sbin/icecc-scheduler";
 /// Most daemons Icecream's scheduler is tried with.
 const ICECREAM_UP_TO: usize = 1000;
-/// Jobs per second of the test with a given rate.
-const RATES: [u32; 2] = [5_000, 20_000];
+/// How long jobs come at a given rate.
+const STEADY: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,18 +52,13 @@ fn main() -> ExitCode {
     println!(
         "scheduler  daemons  us of CPU/job  jobs/s of CPU  one at a time: p50     p99   64 at a time: jobs/s     p99   MiB"
     );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let Ok(runtime) = runtime else {
-        return ExitCode::FAILURE;
-    };
+    pin(Side::Generator);
     for size in sizes {
         for program in [Program::Ours, Program::Icecream] {
             let too_large = program == Program::Icecream
                 && (size > ICECREAM_UP_TO || !Path::new(ICECREAM).exists());
             if wanted(program.name()) && !too_large {
-                runtime.block_on(run(program, size));
+                run(program, size);
             }
         }
     }
@@ -80,6 +76,14 @@ impl Program {
         match self {
             Program::Ours => "ours",
             Program::Icecream => "icecream",
+        }
+    }
+
+    /// Jobs per second it is tried with.
+    fn rates(self) -> &'static [u32] {
+        match self {
+            Program::Ours => &[1000, 5000, 20_000],
+            Program::Icecream => &[1000],
         }
     }
 
@@ -109,6 +113,7 @@ fn free_port() -> std::io::Result<u16> {
 /// The scheduler's process: until it is killed.
 fn serve(port: Option<&str>) -> ExitCode {
     raise_descriptor_limit();
+    pin(Side::Server);
     let Some(port) = port.and_then(|port| port.parse().ok()) else {
         return ExitCode::FAILURE;
     };
@@ -128,27 +133,28 @@ fn serve(port: Option<&str>) -> ExitCode {
         .build();
     let served = runtime.map(|runtime| {
         runtime.block_on(async {
-            if let Ok(scheduler) = Scheduler::bind(config).await {
-                scheduler.run(std::future::pending()).await;
-            }
-        });
+            let scheduler = Scheduler::bind(config).await?;
+            scheduler.run(std::future::pending()).await;
+            Ok::<(), gelato_scheduler::SchedulerError>(())
+        })
     });
     match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
-async fn run(program: Program, size: usize) {
-    let started = free_port().and_then(|port| Ok((port, program.start(port)?)));
-    let (port, mut child) = match started {
+fn run(program: Program, size: usize) {
+    let (port, mut child) = match started(program) {
         Ok(started) => started,
         Err(error) => {
             println!("{}: {error}", program.name());
             return;
         }
     };
-    measure(program, size, port, child.id()).await;
+    if let Err(error) = measure(program, size, port, child.id()) {
+        println!("{:9} {size:8}  {error}", program.name());
+    }
     if let Ok(Some(status)) = child.try_wait() {
         println!("{}: it ended before its time, {status}", program.name());
     }
@@ -156,25 +162,42 @@ async fn run(program: Program, size: usize) {
     let _ = child.wait();
 }
 
-async fn measure(program: Program, size: usize, port: u16, pid: u32) {
-    let Some(mut cluster) = Cluster::connect(port, size).await else {
-        println!(
-            "{:9} {size:8}  could not log all of them in",
-            program.name()
-        );
-        return;
-    };
+/// A scheduler that takes connections.
+fn started(program: Program) -> std::io::Result<(u16, Child)> {
+    let mut tries = 5;
+    loop {
+        let port = free_port()?;
+        let mut child = program.start(port)?;
+        let status = loop {
+            if std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok((port, child));
+            }
+            match child.try_wait()? {
+                None => std::thread::sleep(Duration::from_millis(20)),
+                Some(status) => break status,
+            }
+        };
+        // The next port, for control, may have been in use.
+        tries -= 1;
+        if tries == 0 {
+            return Err(std::io::Error::other(format!("it ended: {status}")));
+        }
+    }
+}
+
+fn measure(program: Program, size: usize, port: u16, pid: u32) -> std::io::Result<()> {
+    let mut cluster = Cluster::connect(port, size)?;
     let jobs = match program {
         Program::Ours => 20_000,
         Program::Icecream => 2_000,
     };
-    cluster.fill((size * 4).min(4000)).await;
+    cluster.fill((size * 4).min(4000))?;
     // Everybody is known by then.
-    cluster.work(jobs.min(size * 20), 64).await;
+    cluster.work(jobs.min(size * 20), 64)?;
 
-    let single = cluster.work(jobs / 10, 1).await;
+    let single = cluster.work(jobs / 10, 1)?;
     let before = Usage::of(pid);
-    let busy = cluster.work(jobs, 64).await;
+    let busy = cluster.work(jobs, 64)?;
     let used = Usage::of(pid).since(before);
     println!(
         "{:9} {size:8} {:14.1} {:14.0} {:15.0} us {:5.0} us {:20.0} {:5.1} ms {:5.0}",
@@ -187,23 +210,27 @@ async fn measure(program: Program, size: usize, port: u16, pid: u32) {
         busy.answer.at(99) * 1e3,
         measure::memory(pid),
     );
-    if program == Program::Ours {
-        for rate in RATES {
-            let before = Usage::of(pid);
-            let steady = cluster.work_at(rate, Duration::from_secs(2)).await;
-            let used = Usage::of(pid).since(before);
-            report_rate(rate, &steady.answer, steady.took, used);
-        }
+    for rate in program.rates().iter().copied() {
+        let (before, own) = (Usage::of(pid), Usage::of(std::process::id()));
+        let steady = cluster.work_at(rate, STEADY)?;
+        let used = Usage::of(pid).since(before);
+        let own = Usage::of(std::process::id()).since(own);
+        report_rate(rate, &steady, used, own);
     }
+    Ok(())
 }
 
-fn report_rate(rate: u32, answer: &Spread, took: Duration, used: Duration) {
+fn report_rate(rate: u32, steady: &Work, used: Duration, own: Duration) {
+    let share = |used: Duration| used.as_secs_f64() / steady.took.as_secs_f64() * 100.0;
     println!(
-        "          at {rate} jobs/s wanted: {:6.0} jobs/s, request to answer p50 {:5.2} ms, p99 {:5.2} ms, {:3.0} % of a core",
-        answer.count() as f64 / took.as_secs_f64(),
-        answer.at(50) * 1e3,
-        answer.at(99) * 1e3,
-        used.as_secs_f64() / took.as_secs_f64() * 100.0
+        "          at {rate} jobs/s wanted: {:6.0} jobs/s, request to answer p50 {:5.2} ms, p99 {:5.2} ms, {:3.0} % of a core \
+         (generator {:3.0} %, requests late by p99 {:.2} ms)",
+        steady.answer.count() as f64 / steady.took.as_secs_f64(),
+        steady.answer.at(50) * 1e3,
+        steady.answer.at(99) * 1e3,
+        share(used),
+        share(own),
+        steady.late.at(99) * 1e3,
     );
 }
 
@@ -212,4 +239,27 @@ fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+enum Side {
+    Server,
+    Generator,
+}
+
+/// Each has a processor of its own: left to itself, the system puts who talks so much to one another on the same.
+fn pin(side: Side) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let Ok(allowed) = sched_getaffinity(None) else {
+        return;
+    };
+    let mut all = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+    let chosen = match side {
+        Side::Server => all.next(),
+        Side::Generator => all.next_back(),
+    };
+    if let Some(cpu) = chosen {
+        let mut own = CpuSet::new();
+        own.set(cpu);
+        let _ = sched_setaffinity(None, &own);
+    }
 }
