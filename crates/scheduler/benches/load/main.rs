@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use gelato_net::discovery::Reach;
 use gelato_scheduler::{Algorithm, Config, Scheduler};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::cluster::{Cluster, Work};
 use crate::measure::Usage;
@@ -52,13 +53,13 @@ fn main() -> ExitCode {
     println!(
         "scheduler  daemons  us of CPU/job  jobs/s of CPU  one at a time: p50     p99   64 at a time: jobs/s     p99   MiB"
     );
-    pin(Side::Generator);
+    let places = Places::new();
     for size in sizes {
         for program in [Program::Ours, Program::Icecream] {
             let too_large = program == Program::Icecream
                 && (size > ICECREAM_UP_TO || !Path::new(ICECREAM).exists());
             if wanted(program.name()) && !too_large {
-                run(program, size);
+                run(program, size, &places);
             }
         }
     }
@@ -113,7 +114,6 @@ fn free_port() -> std::io::Result<u16> {
 /// The scheduler's process: until it is killed.
 fn serve(port: Option<&str>) -> ExitCode {
     raise_descriptor_limit();
-    pin(Side::Server);
     let Some(port) = port.and_then(|port| port.parse().ok()) else {
         return ExitCode::FAILURE;
     };
@@ -144,8 +144,11 @@ fn serve(port: Option<&str>) -> ExitCode {
     }
 }
 
-fn run(program: Program, size: usize) {
-    let (port, mut child) = match started(program) {
+fn run(program: Program, size: usize, places: &Places) {
+    pin(places.scheduler);
+    let started = started(program);
+    pin(places.generator);
+    let (port, mut child) = match started {
         Ok(started) => started,
         Err(error) => {
             println!("{}: {error}", program.name());
@@ -241,25 +244,30 @@ fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-enum Side {
-    Server,
-    Generator,
+/// A processor for each: left to itself, the system puts who talks so much to one another on the same.
+struct Places {
+    scheduler: Option<usize>,
+    generator: Option<usize>,
 }
 
-/// Each has a processor of its own: left to itself, the system puts who talks so much to one another on the same.
-fn pin(side: Side) {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let Ok(allowed) = sched_getaffinity(None) else {
-        return;
-    };
-    let mut all = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
-    let chosen = match side {
-        Side::Server => all.next(),
-        Side::Generator => all.next_back(),
-    };
-    if let Some(cpu) = chosen {
-        let mut own = CpuSet::new();
-        own.set(cpu);
-        let _ = sched_setaffinity(None, &own);
+impl Places {
+    fn new() -> Places {
+        let allowed = sched_getaffinity(None);
+        let mut all = (0..CpuSet::MAX_CPU)
+            .filter(|cpu| allowed.as_ref().is_ok_and(|allowed| allowed.is_set(*cpu)));
+        let (scheduler, generator) = (all.next(), all.next_back());
+        Places {
+            scheduler: scheduler.filter(|_| generator.is_some()),
+            generator,
+        }
+    }
+}
+
+/// What is started from now on is there, too.
+fn pin(place: Option<usize>) {
+    if let Some(place) = place {
+        let mut set = CpuSet::new();
+        set.set(place);
+        let _ = sched_setaffinity(None, &set);
     }
 }
