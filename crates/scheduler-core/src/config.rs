@@ -75,6 +75,10 @@ pub struct Config {
     pub history_kept: usize,
     /// How many decisions are remembered for explanation.
     pub decisions_kept: usize,
+    /// Seconds of silence after which a peer below protocol 27 is sent PING; newer ones have keepalive.
+    pub ping_after: u64,
+    /// Seconds it then has to answer.
+    pub ping_grace: u64,
 }
 
 impl Default for Config {
@@ -88,6 +92,8 @@ impl Default for Config {
             small_job_ms: 150,
             history_kept: 65_536,
             decisions_kept: 2048,
+            ping_after: 36,
+            ping_grace: 6,
         }
     }
 }
@@ -96,10 +102,6 @@ impl Default for Config {
 pub(crate) const LOAD_FULL: u32 = 1000;
 /// Highest niceness; a higher one counts as this.
 pub(crate) const NICENESS_MAX: u32 = 20;
-/// Seconds of silence after which a peer below [`KEEPALIVE_VERSION`] is sent PING.
-pub(crate) const PING_AFTER: u64 = 36;
-/// Seconds it then has to answer.
-pub(crate) const PING_GRACE: u64 = 6;
 /// From this protocol version on TCP keepalive replaces PING.
 pub(crate) const KEEPALIVE_VERSION: u32 = 27;
 /// First protocol version with CS_CONF.

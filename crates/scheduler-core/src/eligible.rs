@@ -27,7 +27,7 @@ pub enum Obstacle {
     Unreachable,
     /// No offered toolchain runs there, or none that is known to work.
     NoToolchain,
-    /// It does not answer, or is about to be disconnected.
+    /// It does not answer, is about to be disconnected, or an operator wants it to take nothing new.
     Leaving,
     /// Its load is full or not yet known.
     Loaded,
@@ -58,7 +58,7 @@ impl fmt::Display for Obstacle {
             Obstacle::MissingFeature => "lacks a needed feature",
             Obstacle::Unreachable => "unreachable",
             Obstacle::NoToolchain => "no usable toolchain",
-            Obstacle::Leaving => "leaving or silent",
+            Obstacle::Leaving => "leaving, draining or silent",
             Obstacle::Loaded => "loaded",
             Obstacle::Full => "full",
             Obstacle::Installing => "installing a toolchain",
@@ -87,7 +87,7 @@ impl<'a> Question<'a> {
     /// What `node` would use if it took the job now.
     pub(crate) fn now(&self, node: &Node) -> Result<Usable<'a>, Obstacle> {
         self.lasting_obstacle(node)?;
-        if node.suspended || node.draining {
+        if node.suspended || node.is_draining() {
             return Err(Obstacle::Leaving);
         }
         if node.load >= LOAD_FULL {
@@ -114,6 +114,7 @@ impl<'a> Question<'a> {
     pub(crate) fn ever(&self, node: &Node) -> bool {
         self.lasting_obstacle(node).is_ok()
             && !node.draining
+            && (!node.resting || self.is_submitter(node))
             && (self.installed(node).is_some() || self.installable(node).is_some())
     }
 

@@ -125,6 +125,17 @@ pub enum Event {
         /// Name or address.
         host: Text,
     },
+    /// An operator wants a host to take nothing new, now and at later logins: every daemon of this name or address. What
+    /// runs there goes on.
+    Rest {
+        /// Name or address.
+        host: Text,
+    },
+    /// Takes `Rest` back.
+    Resume {
+        /// Name or address.
+        host: Text,
+    },
     /// Another scheduler takes over: nothing new, and each daemon is disconnected once it is idle.
     Drain,
     /// The scheduler ends: everybody is disconnected.

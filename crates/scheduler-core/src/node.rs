@@ -56,6 +56,8 @@ pub struct Node {
     pub(crate) suspended: bool,
     /// It is to be disconnected once idle.
     pub(crate) draining: bool,
+    /// An operator wants it to take nothing new.
+    pub(crate) resting: bool,
     pub(crate) last_heard: Time,
     /// By kind, see the timers.
     pub(crate) alarms: [Option<Time>; 4],
@@ -186,6 +188,7 @@ impl Node {
             reach: Reach::default(),
             suspended: false,
             draining: false,
+            resting: false,
             last_heard: now,
             alarms: [None; 4],
             pace: Pace::new(1.0),
@@ -270,7 +273,7 @@ impl Node {
 
     /// It takes nothing new.
     pub fn is_draining(&self) -> bool {
-        self.draining
+        self.draining || self.resting
     }
 
     /// Slots in use: jobs placed here and local ones, a full one counting as the whole machine.

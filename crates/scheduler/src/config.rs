@@ -7,6 +7,8 @@ use gelato_net::access::Rules;
 use gelato_net::discovery::{DEFAULT_NETNAME, Reach, SCHEDULER_PORT};
 use gelato_scheduler_core as core;
 
+use crate::token::Token;
+
 /// One scheduler.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -26,6 +28,10 @@ pub struct Config {
     pub persistent_clients: bool,
     /// Who may use the control port.
     pub control: ControlAccess,
+    /// Who says this on the control port may change things from anywhere; nobody if there is none.
+    pub control_token: Option<Token>,
+    /// Nobody changes anything without the token, not even from this machine.
+    pub token_required: bool,
     /// Which addresses may connect, and ask for this scheduler.
     pub access: Rules,
     /// Silence after which a peer is asked by the system whether it is still there; one that vanished is given up nine seconds
@@ -39,7 +45,7 @@ pub struct Config {
     pub core: core::Config,
 }
 
-/// Who may use the control port. This machine always may.
+/// Who may use the control port. This machine always may, unless a token is required.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ControlAccess {
     /// Others may read, not change.
@@ -63,6 +69,8 @@ impl Default for Config {
             start_time: now.map_or(0, |since| since.as_secs()),
             persistent_clients: false,
             control: ControlAccess::default(),
+            control_token: None,
+            token_required: false,
             access: Rules::default(),
             heartbeat: Duration::from_secs(5),
             login_limit: Duration::from_secs(10),

@@ -9,8 +9,8 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gelato_scheduler_core::{
-    Action, Audience, Config, ConnectionId, Core, Dropped, Event, MonitorEvent, NodeId, NodeStats,
-    Past, Time, limits,
+    Action, Audience, Config, ConnectionId, Core, Dropped, Event, MonitorEvent, Node, NodeId,
+    NodeStats, Past, Time, limits,
 };
 use gelato_wire::control::Command;
 use gelato_wire::{ByteString, Message, ProtocolVersion, msg};
@@ -58,6 +58,8 @@ pub(crate) enum Input {
         who: IpAddr,
         reply: oneshot::Sender<Answer>,
     },
+    /// Somebody said a wrong token on the control port.
+    WrongToken { who: IpAddr },
     /// A connection to the control port wants its greeting.
     Greeting { reply: oneshot::Sender<Vec<u8>> },
     /// A better scheduler is there: everybody is to go to it.
@@ -86,6 +88,8 @@ pub(crate) struct Answer {
 pub(crate) struct Hub {
     core: Core,
     algorithm: gelato_scheduler_core::Algorithm,
+    /// Seconds of silence before a PING, as daemons are told.
+    ping_after: u32,
     started: Instant,
     inputs: mpsc::Sender<Input>,
     nodes: HashMap<NodeId, Link>,
@@ -138,6 +142,7 @@ impl Hub {
         inputs: mpsc::Sender<Input>,
     ) -> Hub {
         let algorithm = config.algorithm;
+        let ping_after = u32::try_from(config.ping_after).unwrap_or(u32::MAX);
         let mut core = Core::new(config);
         if let Some(path) = &history {
             match past::load(path) {
@@ -155,6 +160,7 @@ impl Hub {
         }
         Hub {
             algorithm,
+            ping_after,
             core,
             history,
             saved_at: 0,
@@ -285,6 +291,13 @@ impl Hub {
                 let answer = self.obey(command, may_change, who);
                 let _ = reply.send(answer);
             }
+            Input::WrongToken { who } => {
+                if self.complaints.take(1, Instant::now()) {
+                    tracing::warn!("operator {who}: wrong control token");
+                    let news = news::operator(&who.to_string(), "token", "wrong");
+                    self.monitors.publish(Topic::Any, vec![news]);
+                }
+            }
             Input::Greeting { reply } => {
                 let uptime = self.started.elapsed();
                 let _ = reply.send(answers::greeting(&self.core, uptime));
@@ -361,7 +374,9 @@ impl Hub {
                         tracing::info!("refused a login from {}: {reason}", arrival.address);
                     }
                 }
-                Action::Configure { node } => self.send(node, translate::configuration()),
+                Action::Configure { node } => {
+                    self.send(node, translate::configuration(self.ping_after));
+                }
                 Action::UseWorker { node, answer } => self.send(node, translate::use_cs(&answer)),
                 Action::CompileYourself { node, job, client } => self.send(
                     node,
@@ -555,7 +570,7 @@ impl Hub {
     fn answer(&mut self, command: Command, may_change: bool) -> Answer {
         let mut waiting = Vec::new();
         let text = match command {
-            Command::RemoveCs(_) | Command::BlockCs(_) | Command::UnblockCs(_) if !may_change => {
+            command if !may_change && answers::changing(&command).is_some() => {
                 answers::not_allowed()
             }
             Command::RemoveCs(hosts) => self.drop_hosts(&hosts, |host| Event::Remove { host }),
@@ -572,6 +587,11 @@ impl Hub {
                 }
                 answers::unblocked(&hosts)
             }
+            Command::Other {
+                word, arguments, ..
+            } if matches!(word.as_str(), "drain" | "undrain") => {
+                self.drain_hosts(&arguments, word == "drain")
+            }
             Command::Internals(hosts) => {
                 waiting = self.ask_internals(&hosts);
                 Vec::new()
@@ -579,8 +599,14 @@ impl Hub {
             reading => {
                 let about = |node| {
                     let link = self.nodes.get(&node);
-                    link.and_then(|link| link.about.as_ref())
-                        .map_or_else(String::new, About::suffix)
+                    let told = link.and_then(|link| link.about.as_ref());
+                    let draining = self.core.node(node).is_some_and(Node::is_draining);
+                    let suffix = told.map_or_else(String::new, About::suffix);
+                    if draining {
+                        format!(" draining{suffix}")
+                    } else {
+                        suffix
+                    }
                 };
                 let facts = Facts {
                     now: self.now(),
@@ -609,6 +635,23 @@ impl Hub {
             self.happen(event(host.as_str().into()));
         }
         text
+    }
+
+    fn drain_hosts(&mut self, hosts: &[String], drain: bool) -> Vec<u8> {
+        if hosts.is_empty() {
+            return answers::DRAIN_WHOM.as_bytes().to_vec();
+        }
+        if drain && hosts.len() + self.core.resting().count() > limits::BLOCKED {
+            return answers::block_list_full();
+        }
+        for host in hosts {
+            let host = host.as_str().into();
+            self.happen(match drain {
+                true => Event::Rest { host },
+                false => Event::Resume { host },
+            });
+        }
+        Vec::new()
     }
 
     /// Asks the named daemons, or all, for their own description.

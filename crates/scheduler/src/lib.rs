@@ -10,7 +10,7 @@
 //! - `stats_text`, `notes`, `news`: the texts monitors and logs get
 //! - `records`: jobs that are over, as their daemons tell it
 //! - `waiting`: telling why jobs wait, now and then
-//! - `control`: the text port
+//! - `control`: the text port; [`token`]: who may change things over it from elsewhere
 //! - `reach`: whether a daemon can be connected to
 //! - `past`: what was learned, kept across restarts
 //! - `election`: other schedulers on the network
@@ -33,6 +33,7 @@ mod reach;
 mod records;
 mod server;
 mod stats_text;
+pub mod token;
 mod translate;
 mod waiting;
 mod watchers;
@@ -41,3 +42,4 @@ pub use config::Config;
 pub use error::SchedulerError;
 pub use gelato_scheduler_core::Algorithm;
 pub use server::{Scheduler, run};
+pub use token::Token;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::control;
+use crate::control::{self, Gate};
 use crate::door::Door;
 use crate::election;
 use crate::error::SchedulerError;
@@ -118,7 +118,11 @@ impl Scheduler {
         servers.spawn(control::accept(
             self.control,
             sender.clone(),
-            self.config.control,
+            Gate {
+                access: self.config.control,
+                token: self.config.control_token.clone(),
+                token_required: self.config.token_required,
+            },
         ));
         servers.spawn(election::listen(self.responder, self.config, sender));
         hub.run(receiver, shutdown).await;

@@ -9,9 +9,8 @@ use gelato_wire::{ByteString, Environment, Message, ProtocolVersion, msg};
 
 use crate::stats_text::{self, More};
 
-/// Seconds between a daemon's readings, and seconds of silence before a PING, as daemons are told.
+/// Seconds between a daemon's readings, as daemons are told.
 const PONG: u32 = 3;
-const PING: u32 = 36;
 
 /// What we understand beyond Icecream's protocol: 1 is `NODE_NOTE` of daemons; 2 is `JOB_RECORDS` of daemons, `NODE_NOTE` of
 /// monitors and `MON_NEWS` for them.
@@ -150,11 +149,11 @@ pub(crate) fn login(
     }
 }
 
-/// The intervals daemons keep, and that we are Gelato's.
-pub(crate) fn configuration() -> Message {
+/// The intervals daemons keep, and that we are Gelato's. `ping_after`: seconds of silence before a PING.
+pub(crate) fn configuration(ping_after: u32) -> Message {
     Message::CsConf(msg::CsConf {
         max_scheduler_pong: PONG,
-        max_scheduler_ping: PING,
+        max_scheduler_ping: ping_after,
         bench_source: format!("{}{EXTENSION}", msg::GELATO_SCHEDULER).into(),
     })
 }

@@ -1,9 +1,9 @@
 //! Daemons coming and going, monitors joining, operators' commands.
 
 use crate::action::{Action, Audience, Dropped, MonitorEvent, Note};
-use crate::config::{CONFIGURATION_VERSION, DRAIN_TIME, KEEPALIVE_VERSION, PING_AFTER, limits};
-use crate::core::Core;
+use crate::config::{CONFIGURATION_VERSION, DRAIN_TIME, KEEPALIVE_VERSION, limits};
 use crate::core::timers::Alarm;
+use crate::core::{Core, named};
 use crate::event::{JobResult, Login};
 use crate::ids::{ConnectionId, Environment, NodeId, Text, Time};
 use crate::job::{State, short_name};
@@ -34,6 +34,7 @@ impl Core {
             return;
         }
         let mut node = Node::new(id, login, now);
+        node.resting = named(&self.resting, &node);
         out.push(Action::Accept {
             connection,
             node: id,
@@ -66,7 +67,11 @@ impl Core {
             out.push(Action::Configure { node: id });
         }
         if version < KEEPALIVE_VERSION {
-            self.set_alarm(id, Alarm::Silence, Some(now.plus_seconds(PING_AFTER)));
+            self.set_alarm(
+                id,
+                Alarm::Silence,
+                Some(now.plus_seconds(self.config.ping_after)),
+            );
         }
         if !no_remote {
             self.test_reachability(id, out);
@@ -190,6 +195,34 @@ impl Core {
         }
         if self.blocked.len() < limits::BLOCKED {
             self.blocked.insert(host);
+        }
+    }
+
+    pub(super) fn rest(&mut self, host: Text, out: &mut Vec<Action>) {
+        if self.resting.len() < limits::BLOCKED {
+            self.resting.insert(host.clone());
+        }
+        self.look_who_rests(&host, out);
+    }
+
+    pub(super) fn resume(&mut self, host: &Text, out: &mut Vec<Action>) {
+        self.resting.remove(host);
+        self.look_who_rests(host, out);
+    }
+
+    fn look_who_rests(&mut self, host: &Text, out: &mut Vec<Action>) {
+        for id in self.hosts.called(host) {
+            let Some(node) = self.nodes.get_mut(&id) else {
+                continue;
+            };
+            let resting = named(&self.resting, node);
+            if node.resting != resting {
+                node.resting = resting;
+                self.generation += 1;
+                let stats = node.stats(node.readings);
+                out.push(tell_all(MonitorEvent::Stats(Box::new(stats))));
+                self.refresh(id);
+            }
         }
     }
 

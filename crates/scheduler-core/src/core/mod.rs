@@ -79,6 +79,8 @@ pub struct Core {
     random: Generator,
     decisions: Decisions,
     blocked: BTreeSet<Text>,
+    /// Names and addresses of hosts that are to take nothing new.
+    resting: BTreeSet<Text>,
     last_node: u32,
     last_job: u32,
     arrivals: u64,
@@ -127,6 +129,7 @@ impl Core {
             random,
             decisions,
             blocked: BTreeSet::new(),
+            resting: BTreeSet::new(),
             last_node: 0,
             last_job: 0,
             arrivals: 0,
@@ -255,11 +258,12 @@ impl Core {
 
     /// Whether this daemon's name or address is among those.
     pub fn is_blocked(&self, node: &Node) -> bool {
-        !self.blocked.is_empty()
-            && (self.blocked.contains(&node.name)
-                || self
-                    .blocked
-                    .contains(&Text::from(node.address.to_string())))
+        named(&self.blocked, node)
+    }
+
+    /// Names and addresses of hosts that take nothing new because an operator wants it so.
+    pub fn resting(&self) -> impl Iterator<Item = &Text> {
+        self.resting.iter()
     }
 
     /// Why a job went where it went, if that is not too long ago.
@@ -345,6 +349,8 @@ impl Core {
             Event::Unblock { host } => {
                 self.blocked.remove(&host);
             }
+            Event::Rest { host } => self.rest(host, out),
+            Event::Resume { host } => self.resume(&host, out),
             Event::Drain => self.drain(now),
             Event::Stop => self.stop(out),
         }
@@ -395,6 +401,12 @@ impl Core {
     }
 }
 
+/// Whether a daemon's name or address is in the list.
+pub(super) fn named(list: &BTreeSet<Text>, node: &Node) -> bool {
+    !list.is_empty()
+        && (list.contains(&node.name) || list.contains(&Text::from(node.address.to_string())))
+}
+
 fn event_sender(event: &Event) -> Option<NodeId> {
     match event {
         Event::Relogin { node, .. }
@@ -413,6 +425,8 @@ fn event_sender(event: &Event) -> Option<NodeId> {
         | Event::Remove { .. }
         | Event::Block { .. }
         | Event::Unblock { .. }
+        | Event::Rest { .. }
+        | Event::Resume { .. }
         | Event::Drain
         | Event::Stop
         | Event::Tick => None,

@@ -3,8 +3,7 @@
 
 use crate::action::{Action, MonitorEvent, Note};
 use crate::config::{
-    AVOID_AFTER_TIMEOUT, INSTALL_TIMEOUT, LOAD_FULL, PING_AFTER, PING_GRACE, TEST_AGAIN,
-    TEST_PAUSE_MAX, limits,
+    AVOID_AFTER_TIMEOUT, INSTALL_TIMEOUT, LOAD_FULL, TEST_AGAIN, TEST_PAUSE_MAX, limits,
 };
 use crate::core::Core;
 use crate::core::membership::{tell_all, within};
@@ -206,9 +205,9 @@ impl Core {
             return;
         };
         let patience = if node.suspended {
-            PING_AFTER + PING_GRACE
+            self.config.ping_after + self.config.ping_grace
         } else {
-            PING_AFTER
+            self.config.ping_after
         };
         let due = node.last_heard.plus_seconds(patience);
         if now < due {
@@ -218,7 +217,11 @@ impl Core {
         } else {
             node.suspended = true;
             out.push(Action::Ping { node: id });
-            self.set_alarm(id, Alarm::Silence, Some(now.plus_seconds(PING_GRACE)));
+            self.set_alarm(
+                id,
+                Alarm::Silence,
+                Some(now.plus_seconds(self.config.ping_grace)),
+            );
             self.refresh(id);
         }
     }

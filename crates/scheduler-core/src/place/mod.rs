@@ -75,7 +75,7 @@ pub(crate) struct Choice<'a> {
 /// Where a node stands among those with room, by the policy in force.
 pub(crate) fn standing(node: &Node, config: &Config, cluster: &ClusterMean) -> Standing {
     let open = !node.suspended
-        && !node.draining
+        && !node.is_draining()
         && node.load < crate::config::LOAD_FULL
         && !node.no_remote
         && node.chroot

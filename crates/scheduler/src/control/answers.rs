@@ -1,5 +1,6 @@
 //! What the text port answers. The old commands answer byte for byte as Icecream's do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gelato_scheduler_core::{
@@ -46,6 +47,9 @@ pub(crate) fn changing(command: &Command) -> Option<String> {
         Command::RemoveCs(hosts) => ("removecs", hosts),
         Command::BlockCs(hosts) => ("blockcs", hosts),
         Command::UnblockCs(hosts) => ("unblockcs", hosts),
+        Command::Other {
+            word, arguments, ..
+        } if matches!(word.as_str(), "drain" | "undrain") => (word.as_str(), arguments),
         _ => return None,
     };
     let mut words = vec![word];
@@ -90,6 +94,19 @@ pub(crate) fn reading(
         } => match (word.as_str(), &arguments[..]) {
             ("why", [job]) => text.extend_from_slice(why(core, job, now).as_bytes()),
             ("stats", []) => text.extend_from_slice(stats(core, facts).as_bytes()),
+            ("stats", [option]) if option == "--json" => {
+                text.extend_from_slice(stats_json(core, facts).as_bytes());
+            }
+            ("slots", []) => text.extend_from_slice(slots(core).as_bytes()),
+            ("slots", [option]) if option == "--json" => {
+                text.extend_from_slice(slots_json(core).as_bytes());
+            }
+            ("listdrained", []) => {
+                for host in core.resting() {
+                    control::blocked(&mut text, &host.to_string());
+                }
+            }
+            ("commands", []) => text.extend_from_slice(COMMANDS.as_bytes()),
             ("why", _) => text.extend_from_slice(b"401 Sure. But which job?\n"),
             _ => control::invalid(&mut text, line),
         },
@@ -122,6 +139,75 @@ fn stats(core: &Core, facts: &Facts) -> String {
     )
 }
 
+fn stats_json(core: &Core, facts: &Facts) -> String {
+    let waiting = core.jobs().filter(|job| job.worker().is_none()).count();
+    let stats = serde_json::json!({
+        "release": release(),
+        "algorithm": core.algorithm().name().to_ascii_lowercase(),
+        "uptime_s": facts.uptime.as_secs(),
+        "hosts": core.nodes().count(),
+        "slots": core.nodes().map(Node::shown_slots).sum::<i64>(),
+        "jobs_waiting": waiting,
+        "jobs_placed": core.job_count() - waiting,
+        "jobs_so_far": core.last_job(),
+        "records_taken": facts.records.taken,
+        "records_dropped": facts.records.dropped,
+    });
+    format!("{stats}\n")
+}
+
+/// Slots of a platform.
+#[derive(Default)]
+struct Slots {
+    hosts: u64,
+    all: u64,
+    in_use: u64,
+    free: u64,
+}
+
+/// By platform, those that take jobs.
+fn platforms(core: &Core) -> BTreeMap<String, Slots> {
+    let mut platforms: BTreeMap<String, Slots> = BTreeMap::new();
+    for node in core.nodes() {
+        let slots = u64::try_from(node.shown_slots()).unwrap_or(0);
+        if slots == 0 || node.is_draining() {
+            continue;
+        }
+        let platform = platforms.entry(node.platform().to_string()).or_default();
+        platform.hosts += 1;
+        platform.all += slots;
+        platform.in_use += node.occupied().min(slots);
+        platform.free += slots.saturating_sub(node.occupied());
+    }
+    platforms
+}
+
+fn slots(core: &Core) -> String {
+    let line = |(platform, slots): (String, Slots)| {
+        let Slots {
+            hosts,
+            all,
+            in_use,
+            free,
+        } = slots;
+        format!(" {platform}: {all} slots of {hosts} hosts, {in_use} in use, {free} free\n")
+    };
+    platforms(core).into_iter().map(line).collect()
+}
+
+fn slots_json(core: &Core) -> String {
+    let platforms: Vec<_> = platforms(core)
+        .into_iter()
+        .map(|(platform, slots)| {
+            serde_json::json!({
+                "platform": platform, "hosts": slots.hosts, "slots": slots.all,
+                "in_use": slots.in_use, "free": slots.free,
+            })
+        })
+        .collect();
+    format!("{}\n", serde_json::json!({ "platforms": platforms }))
+}
+
 /// The answer to `unblockcs`.
 pub(crate) fn unblocked(hosts: &[String]) -> Vec<u8> {
     if hosts.is_empty() {
@@ -131,11 +217,46 @@ pub(crate) fn unblocked(hosts: &[String]) -> Vec<u8> {
     }
 }
 
-/// The answer to a changing command from elsewhere.
+/// The whole answer to the right token.
+pub(crate) const TOKEN_ACCEPTED: &str = "200 done\n";
+
+/// The answer to a wrong token.
+pub(crate) const WRONG_TOKEN: &str = "403 Wrong token.\n";
+
+/// The answer to any token if there is none.
+pub(crate) const NO_TOKEN: &str =
+    "403 This scheduler has no control token; see --control-token-file.\n";
+
+/// The answer to a changing command of somebody who may not.
 pub(crate) fn not_allowed() -> Vec<u8> {
-    b"403 Only from the scheduler's own machine, unless it was started with --control-open.\n"
+    b"403 Only after 'token HEX' with the scheduler's control token, or from its own machine if it was not started with \
+      --control-token-required.\n"
         .to_vec()
 }
+
+/// The answer to `commands`: ours as well, with what they do.
+const COMMANDS: &str = "\
+listcs                the machines and the jobs on them
+listjobs              all jobs
+listblocks            machines that may not log in
+listdrained           machines that take nothing new
+why JOB               why a job went where it went, or what it waits for
+stats [--json]        what the scheduler is doing
+slots [--json]        slots and free ones of each platform
+internals [HOST...]   what daemons say of themselves
+token HEX             the right to change things, from elsewhere
+drain HOST...         nothing new for these; what runs there goes on
+undrain HOST...       these take jobs again
+removecs HOST...      disconnect these
+blockcs HOST...       disconnect these and refuse them from now on
+unblockcs HOST...     accept these again
+help                  Icecream's commands
+commands              this list
+quit                  good-bye
+";
+
+/// The answer to `drain` and `undrain` without names.
+pub(crate) const DRAIN_WHOM: &str = "401 Sure. But which hosts?\n";
 
 /// The answer to a command that names more hosts than may be blocked.
 pub(crate) fn block_list_full() -> Vec<u8> {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::config::ControlAccess;
 use crate::door::Door;
 use crate::hub::{Answer, Input};
+use crate::token::Token;
 
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(36);
@@ -27,8 +28,48 @@ const INTERNALS: Duration = Duration::from_secs(3);
 /// Connections at a time.
 const CONNECTIONS: usize = 64;
 
+/// Wrong tokens after which a connection is closed.
+const WRONG_TOKENS: u32 = 3;
+
+/// Who may do what.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) access: ControlAccess,
+    pub(crate) token: Option<Token>,
+    pub(crate) token_required: bool,
+}
+
+impl Gate {
+    /// Whether somebody, on this machine or not, may change things without a token.
+    fn is_open_to(&self, local: bool) -> bool {
+        !self.token_required && (local || self.access == ControlAccess::Open)
+    }
+
+    fn is_token(&self, word: &str) -> bool {
+        self.token.as_ref().is_some_and(|token| token.is(word))
+    }
+
+    fn refusal(&self) -> &'static [u8] {
+        match self.token {
+            Some(_) => answers::WRONG_TOKEN.as_bytes(),
+            None => answers::NO_TOKEN.as_bytes(),
+        }
+    }
+}
+
+/// The word behind `token`; it goes no further.
+fn token_of(command: &Command) -> Option<&str> {
+    match command {
+        Command::Other {
+            word, arguments, ..
+        } if word == "token" => Some(arguments.first().map_or("", String::as_str)),
+        _ => None,
+    }
+}
+
 /// Accepts for ever.
-pub(crate) async fn accept(mut door: Door, hub: mpsc::Sender<Input>, access: ControlAccess) {
+pub(crate) async fn accept(mut door: Door, hub: mpsc::Sender<Input>, gate: Gate) {
+    let gate = Arc::new(gate);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Socket::Tcp(stream) = door.accept().await else {
@@ -38,27 +79,24 @@ pub(crate) async fn accept(mut door: Door, hub: mpsc::Sender<Input>, access: Con
             tracing::warn!("closing a control connection: {CONNECTIONS} others are open");
             continue;
         };
-        let hub = hub.clone();
+        let (hub, gate) = (hub.clone(), Arc::clone(&gate));
         tokio::spawn(async move {
             options::set_for_messages(&stream, Side::Accepting);
             // The peer may leave at any moment; there is nobody to tell.
-            let _ = serve(stream, &hub, access).await;
+            let _ = serve(stream, &hub, &gate).await;
             drop(place);
         });
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    hub: &mpsc::Sender<Input>,
-    access: ControlAccess,
-) -> Result<(), Gone> {
+async fn serve(mut stream: TcpStream, hub: &mpsc::Sender<Input>, gate: &Gate) -> Result<(), Gone> {
     let peer = stream.peer_addr()?;
     let local = is_local(peer, stream.local_addr()?);
-    if access == ControlAccess::Local && !local {
+    if gate.access == ControlAccess::Local && !local {
         return write(&mut stream, &answers::not_for_others()).await;
     }
-    let may_change = local || access == ControlAccess::Open;
+    let mut may_change = gate.is_open_to(local);
+    let mut wrong_tokens = 0;
     let greeting = ask(hub, |reply| Input::Greeting { reply }).await?;
     write(&mut stream, &greeting).await?;
     let mut lines = Lines::new();
@@ -68,6 +106,25 @@ async fn serve(
             let command = Command::parse(&line);
             if command == Command::Quit {
                 return write(&mut stream, GOOD_BYE.as_bytes()).await;
+            }
+            if let Some(word) = token_of(&command) {
+                if gate.is_token(word) {
+                    may_change = true;
+                    write(&mut stream, answers::TOKEN_ACCEPTED.as_bytes()).await?;
+                    continue;
+                }
+                wrong_tokens += 1;
+                let who = peer.ip();
+                // The hub may have ended; then there is nobody to tell.
+                let _ = hub.send(Input::WrongToken { who }).await;
+                let end = wrong_tokens == WRONG_TOKENS;
+                let mut text = gate.refusal().to_vec();
+                text.extend_from_slice(if end { GOOD_BYE } else { DONE }.as_bytes());
+                write(&mut stream, &text).await?;
+                if end {
+                    return Ok(());
+                }
+                continue;
             }
             let answer = ask(hub, |reply| Input::Command {
                 command,

@@ -1,7 +1,7 @@
 //! The text port. Answers to the old commands are compared byte for byte with what Icecream's scheduler said.
 
-use gelato_scheduler::Config;
 use gelato_scheduler::config::ControlAccess;
+use gelato_scheduler::{Config, Token};
 use gelato_wire::Message;
 use gelato_wire::msg::{GetCs, StatusText};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -119,6 +119,131 @@ async fn help_is_nine_names() {
         "listcs\nlistblocks\nlistjobs\nremovecs\nblockcs\nunblockcs\ninternals\nhelp\nquit\n200 done\n"
     );
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn our_own_commands_are_listed_apart() {
+    let cluster = Cluster::start().await;
+    let _daemon = cluster.daemon("w", 3).await;
+    let commands = cluster.control("commands\n").await;
+    for command in [
+        "why JOB",
+        "stats",
+        "slots",
+        "token HEX",
+        "drain HOST...",
+        "undrain",
+    ] {
+        assert!(commands.contains(command), "{command}");
+    }
+    let text = cluster.control("slots\nslots --json\nstats --json\n").await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], " x86_64: 3 slots of 1 hosts, 0 in use, 3 free");
+    let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    assert_eq!(json(lines[2])["platforms"][0]["free"], 3);
+    assert_eq!(json(lines[4])["hosts"], 1);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_host_keeps_its_jobs_and_gets_no_others() {
+    let cluster = Cluster::start().await;
+    let (mut asker, mut worker) = cluster.placed().await;
+    let text = cluster
+        .control("drain\ndrain w nosuch\nlistdrained\nlistcs\nremovecs a b\n")
+        .await;
+    assert!(
+        text.starts_with(
+            "401 Sure. But which hosts?\n200 done\n200 done\n   nosuch\n   w\n200 done\n"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("load=0 draining\n   1 WAIT sub:a on:w"),
+        "{text}"
+    );
+    let mut asker_again = cluster.asker("a").await;
+    asker_again.ask(2).await;
+    let told = asker_again.peer.receive().await;
+    assert!(matches!(told, Message::NoCs(_)), "{told:?}");
+    asker.peer.closed().await;
+    cluster.control("undrain w nosuch\n").await;
+    assert_eq!(cluster.control("listdrained\n").await, "200 done\n");
+    asker_again.ask(3).await;
+    asker_again.use_cs().await;
+    worker.begin(3).await;
+    cluster.stop().await;
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn with_token() -> Config {
+    Config {
+        control_token: Token::parse(TOKEN),
+        token_required: true,
+        ..config()
+    }
+}
+
+#[tokio::test]
+async fn the_token_unlocks_one_connection() {
+    let cluster = Cluster::with(with_token()).await;
+    let _daemon = cluster.daemon("w", 1).await;
+    let refused = "403 Only after 'token HEX' with the scheduler's control token, or from its own machine if it was not \
+                   started with --control-token-required.\n200 done\n";
+    let text = cluster
+        .control("removecs w\nblockcs w\nunblockcs w\ndrain w\nundrain w\n")
+        .await;
+    assert_eq!(text, refused.repeat(5));
+    let text = cluster
+        .control(&format!("token 1\ntoken {TOKEN}\nlistblocks\nremovecs w\n"))
+        .await;
+    assert_eq!(
+        text,
+        "403 Wrong token.\n200 done\n200 done\n200 done\nremoving host w\n200 done\n"
+    );
+    assert_eq!(
+        cluster.control("removecs w\n").await,
+        refused,
+        "another connection"
+    );
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn three_wrong_tokens_end_a_connection_and_none_opens_a_scheduler_without() {
+    let cluster = Cluster::with(with_token()).await;
+    let text = said(&cluster, "token\ntoken x\ntoken y\nlistcs\n").await;
+    let wrong = "403 Wrong token.\n";
+    assert!(
+        text.ends_with(&format!(
+            "{wrong}200 done\n{wrong}200 done\n{wrong}200 Good Bye!\n"
+        )),
+        "{text}"
+    );
+    cluster.stop().await;
+    let cluster = Cluster::with(Config {
+        control_token: None,
+        ..with_token()
+    })
+    .await;
+    let text = cluster.control("token\nremovecs w\n").await;
+    assert!(
+        text.starts_with("403 This scheduler has no control token"),
+        "{text}"
+    );
+    assert!(text.contains("403 Only after"), "{text}");
+    cluster.stop().await;
+}
+
+/// All that is said to these lines until the scheduler closes the connection.
+async fn said(cluster: &Cluster, lines: &str) -> String {
+    let mut stream = TcpStream::connect(cluster.control).await.unwrap();
+    stream.write_all(lines.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let reading = stream.read_to_string(&mut text);
+    timeout(SOON, reading).await.unwrap().unwrap();
+    text
 }
 
 #[tokio::test]

@@ -376,6 +376,70 @@ fn operators_remove_and_block() {
 }
 
 #[test]
+fn a_drained_host_finishes_and_gets_nothing_new() {
+    let mut world = World::new();
+    let asker = world.asker();
+    let worker = world.worker(2);
+    let (first, on) = world.ask(asker)[0];
+    assert_eq!(on, worker.0);
+    let host = Text::from("10.0.0.2");
+    let rest = Event::Rest { host: host.clone() };
+    assert_eq!(dropped(&world.event(rest)), []);
+    assert!(world.core.node(worker).unwrap().is_draining());
+    // Nobody else could ever take it, so its submitter does.
+    assert_eq!(world.ask(asker), [(first + 1, asker.0)]);
+    let actions = world.finish_with(first, result(1000));
+    assert_eq!(dropped(&actions), [], "it stays connected");
+    // Its own jobs it may do, where nobody else can.
+    assert_eq!(world.ask(worker).len(), 1);
+    // It is remembered for later logins, until it is taken back.
+    let mut form = world.login_form(2);
+    form.address = "10.0.0.2".parse().unwrap();
+    form.name = Text::from("n2");
+    let again = accepted(&world.event(Event::Login(Box::new(form))));
+    world.load(again, 0);
+    assert!(world.core.node(again).unwrap().is_draining());
+    assert_eq!(world.core.resting().count(), 1);
+    world.event(Event::Resume { host });
+    assert_eq!(world.ask(asker)[0].1, again.0);
+}
+
+#[test]
+fn a_waiting_job_does_not_wait_for_a_drained_host() {
+    let mut world = World::new();
+    let asker = world.asker();
+    let _worker = world.worker(1);
+    // One for its slot, one sent ahead, and one that waits.
+    let mut placed = Vec::new();
+    while let [one] = world.ask(asker)[..] {
+        placed.push(one);
+    }
+    let waiting = world.core.jobs().filter(|job| job.worker().is_none());
+    assert_eq!(waiting.count(), 1);
+    let host = Text::from("n2");
+    let actions = world.event(Event::Rest { host });
+    let own = |action: &Action| {
+        matches!(action, Action::CompileYourself { node, .. } if *node == asker)
+    };
+    assert!(actions.iter().any(own), "{actions:?}");
+}
+
+#[test]
+fn old_peers_are_pinged_as_often_as_wanted() {
+    let mut world = World::with(Config {
+        ping_after: 5,
+        ping_grace: 2,
+        ..Config::default()
+    });
+    let old = world.node_with(1, |login| login.agreed_version = 26);
+    let pinged = |actions: &[Action]| actions.contains(&Action::Ping { node: old });
+    assert!(!pinged(&world.pass(4)));
+    assert!(pinged(&world.pass(1)));
+    assert_eq!(dropped(&world.pass(1)), []);
+    assert_eq!(dropped(&world.pass(1)), [(old, Dropped::Silent)]);
+}
+
+#[test]
 fn a_new_monitor_hears_what_is_going_on() {
     let mut world = World::new();
     let asker = world.asker();
