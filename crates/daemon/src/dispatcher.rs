@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gelato_wire::Message;
-use gelato_wire::msg::{Answer, GetNativeEnv};
+use gelato_wire::msg::{Answer, GetNativeEnv, JobRecords};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep_until, timeout};
 use tracing::{debug, info, warn};
@@ -22,6 +22,8 @@ use crate::notice::{Notice, Order};
 use crate::outside::Outside;
 use crate::readings::jobs::Live;
 use crate::readings::{self, Sources};
+use crate::records::Shelf;
+use crate::records::desk::Question;
 use crate::shutdown::Shutdown;
 use crate::summary::Summary;
 
@@ -30,6 +32,9 @@ const SAMPLE: Duration = Duration::from_secs(3);
 
 /// How long handed-back results may take to be sent when the daemon stops.
 const LAST_RESULTS: Duration = Duration::from_secs(10);
+
+/// How long records wait for others to go to the scheduler with them.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// How long the last reports to the scheduler may take.
 const LAST_REPORTS: Duration = Duration::from_secs(1);
@@ -50,6 +55,9 @@ pub(crate) struct Dispatcher {
     sources: Sources,
     live: Arc<Live>,
     gate: Arc<Gate>,
+    records: Shelf,
+    /// When records go to the scheduler.
+    send_records_at: Option<Instant>,
     looked_at: Instant,
     look_now: bool,
     summary: watch::Sender<Summary>,
@@ -75,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
     /// Peers.
     pub(crate) gate: Arc<Gate>,
+    /// Records of this machine's jobs.
+    pub(crate) records: Shelf,
 }
 
 impl Dispatcher {
@@ -104,6 +114,8 @@ impl Dispatcher {
             sources: Sources::default(),
             live: shared.live,
             gate: shared.gate,
+            records: shared.records,
+            send_records_at: None,
             looked_at: Instant::now(),
             look_now: false,
             summary,
@@ -165,6 +177,12 @@ impl Dispatcher {
                 () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
                     self.handle(Event::Deadline);
                 }
+                () = self.records.added(), if self.send_records_at.is_none() => {
+                    self.send_records_at = Some(Instant::now() + GATHER);
+                }
+                () = sleep_until(self.send_records_at.unwrap_or_else(Instant::now).into()), if self.send_records_at.is_some() => {
+                    self.send_records();
+                }
             }
         }
     }
@@ -185,6 +203,7 @@ impl Dispatcher {
     /// The last reports go out before the connection to the scheduler ends.
     async fn leave(mut self) {
         self.clients.clear();
+        self.send_records();
         if let Some((_, messages)) = self.link.take() {
             let capacity = messages.max_capacity();
             let sent = async {
@@ -276,6 +295,35 @@ impl Dispatcher {
         }
     }
 
+    /// To a scheduler that wants them; others never hear of them.
+    fn send_records(&mut self) {
+        self.send_records_at = None;
+        if !self.core.scheduler_takes_records() {
+            return self.records.open().forget_unsent();
+        }
+        while self.link.is_some() {
+            let Some(text) = self.records.open().next_message() else {
+                return;
+            };
+            let text = text.into();
+            self.report(Message::JobRecords(JobRecords { text }));
+        }
+    }
+
+    fn recall(&self, id: ClientId, question: Question) {
+        let Some(orders) = self.clients.get(&id).cloned() else {
+            return;
+        };
+        let records = self.records.clone();
+        // There may be much to write.
+        tokio::spawn(async move {
+            let text = question.answer(&records).to_string().into();
+            let answer = Message::Answer(Answer { text });
+            // Who does not listen any more has no use for it.
+            let _gone = orders.try_send(Order::Send(answer));
+        });
+    }
+
     fn kept_mode(&self) -> Option<Mode> {
         match std::fs::read_to_string(self.base.join(PAUSE)) {
             Ok(text) => Some(Mode::from_kept(&text)),
@@ -335,6 +383,7 @@ impl Dispatcher {
                 let answer = Answer { text: text.into() };
                 (id, Order::Send(Message::Answer(answer)))
             }
+            Action::Recall(id, question) => return self.recall(id, question),
             Action::Report(message) => return self.report(message),
             Action::Login(mut login) => {
                 let name = current_name(self.node_name.as_deref());

@@ -7,6 +7,7 @@
 //! - `worker`: toolchains coming in and jobs of other machines, run by the client's own task
 //! - `link`: the connection to the scheduler, renewed when lost
 //! - `native`: archives of this machine's compilers, on request
+//! - `records`: what this machine's wrappers tell of jobs that are over
 //!
 //! All decisions are in `core` (with `slots`, `load` and `courtesy`, fed by `readings`): events in, actions out, no I/O. [`run`] takes its
 //! configuration and the wish to stop from the caller; it installs no signal handlers, forks nothing, prints nothing.
@@ -25,6 +26,7 @@ mod native;
 mod notice;
 mod outside;
 mod readings;
+mod records;
 mod shutdown;
 mod slots;
 mod start;

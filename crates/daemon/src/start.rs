@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,6 +29,8 @@ use crate::ids::ClientIds;
 use crate::link;
 use crate::native::NativeArchives;
 use crate::readings::{self, Sources};
+use crate::records::Shelf;
+use crate::records::socket::Intake;
 use crate::shutdown::Shutdown;
 use crate::summary::Summary;
 use crate::worker::{Terms, Worker};
@@ -58,6 +60,7 @@ pub struct Daemon {
     listeners: Vec<Listener>,
     address: Option<SocketAddr>,
     worker: Option<Arc<Worker>>,
+    intake: Option<Intake>,
     summary: watch::Sender<Summary>,
 }
 
@@ -112,6 +115,7 @@ impl Daemon {
                 }
             })?;
         }
+        let intake = take_records(&config, &inherited.unix);
         for socket in inherited.unix {
             let listener = Listener::from_unix(socket);
             listeners.push(listener.map_err(|reason| DaemonError::Inherited { reason })?);
@@ -121,6 +125,7 @@ impl Daemon {
             listeners,
             address,
             worker,
+            intake,
             summary: watch::Sender::default(),
         })
     }
@@ -144,6 +149,7 @@ impl Daemon {
             listeners,
             address,
             worker,
+            intake,
             summary,
         } = self;
         let (sender, notices) = mpsc::channel(NOTICES);
@@ -175,6 +181,8 @@ impl Daemon {
         for listener in listeners {
             tasks.spawn(accept(listener, surroundings.clone()));
         }
+        let records = Shelf::default();
+        let intake = intake.map(|intake| tokio::spawn(intake.serve(records.clone())));
         let link = tokio::spawn(link::maintain(
             config.scheduler,
             config.reconnect,
@@ -208,15 +216,41 @@ impl Daemon {
             native,
             config.node_name,
             config.base,
-            Shared { live, gate },
+            Shared {
+                live,
+                gate,
+                records,
+            },
             summary,
         );
         dispatcher
             .run(shutdown, config.grace, || tasks.abort_all())
             .await;
         link.abort();
+        if let Some(intake) = intake {
+            intake.abort();
+            // It removes its socket.
+            let _cancelled = intake.await;
+        }
         debug!("ended");
     }
+}
+
+/// Records are taken beside the local socket. Builds go on without them.
+fn take_records(config: &Config, inherited: &[UnixListener]) -> Option<Intake> {
+    let beside = match inherited.first() {
+        None => config.socket.clone(),
+        Some(socket) => socket.local_addr().ok()?.as_pathname()?.to_owned(),
+    };
+    Intake::bind(&beside, config.socket_mode)
+        .inspect_err(|error| {
+            let path = gelato_record::socket_beside(&beside);
+            warn!(
+                "no records of this machine's jobs are taken, so gelato why knows nothing: {}: {error}",
+                path.display()
+            );
+        })
+        .ok()
 }
 
 /// The first is the one whose port is announced.

@@ -3,7 +3,7 @@
 //!
 //! Pure. What only the machine can tell (free disk, memory of running jobs, peers) is added by [`crate::outside`]. The words are read by `gelato status` and by scripts: members are added, never renamed.
 
-use gelato_wire::msg::{Answer, GELATO_SCHEDULER, NodeNote};
+use gelato_wire::msg::{Answer, GELATO_SCHEDULER, NodeNote, RECORDS_SINCE};
 use gelato_wire::{ByteString, Message};
 use serde_json::{Value, json};
 use tracing::{info, warn};
@@ -15,6 +15,7 @@ use crate::access::Operators;
 use crate::courtesy::Mode;
 use crate::ids::ClientId;
 use crate::load::FULL;
+use crate::records::desk::Question;
 
 /// Requests are small; more is no request.
 const LONGEST_REQUEST: usize = 4096;
@@ -122,6 +123,8 @@ pub(super) struct Desk {
     since: u32,
     /// It is Gelato's and takes notes.
     is_ours: bool,
+    /// The newest extension it knows; 0 of Icecream's.
+    extension: u32,
     /// What it was told last.
     noted: Option<String>,
 }
@@ -139,6 +142,7 @@ impl Desk {
     pub(super) fn link_up(&mut self, now: u32) {
         self.since = now;
         self.is_ours = false;
+        self.extension = 0;
         self.noted = None;
     }
 
@@ -146,13 +150,19 @@ impl Desk {
     pub(super) fn link_down(&mut self, now: u32) {
         self.since = now;
         self.is_ours = false;
+        self.extension = 0;
         let lost = self.scheduler.as_deref().unwrap_or("the scheduler");
         self.no_scheduler = Some(format!("lost the connection to {lost}"));
     }
 
     /// What it says of itself in its configuration.
     pub(super) fn greeted(&mut self, banner: &ByteString) {
-        self.is_ours = banner.as_bytes().starts_with(GELATO_SCHEDULER.as_bytes());
+        let number = banner.as_bytes().strip_prefix(GELATO_SCHEDULER.as_bytes());
+        self.is_ours = number.is_some();
+        self.extension = number
+            .and_then(|number| std::str::from_utf8(number).ok())
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0);
     }
 }
 
@@ -181,6 +191,9 @@ impl Core {
             let status = Box::new(self.status());
             return self.actions.push(Action::Describe(id, status));
         }
+        if matches!(ask, "records" | "builds") {
+            return self.on_question(id, asker, &request);
+        }
         if !matches!(ask, "pause" | "resume" | "drain") {
             let text = format!("this daemon does not know the request {ask:?}");
             return self.answer(id, &refusal("unknown-request", &text));
@@ -199,12 +212,39 @@ impl Core {
         self.answer(id, &standing);
     }
 
+    /// Records name files, so they are for those whose jobs they are about.
+    fn on_question(&mut self, id: ClientId, asker: Asker, request: &Value) {
+        let user = match asker {
+            Some(user) if self.is_administrator(user) => None,
+            Some(user) => Some(user),
+            None => {
+                let text = "records are for those whose jobs they are about, and over TCP nobody can tell who asks: use \
+                            the local socket";
+                return self.answer(id, &refusal("not-allowed", text));
+            }
+        };
+        match Question::read(request, user) {
+            Ok(question) => self.actions.push(Action::Recall(id, question)),
+            Err(text) => self.answer(id, &refusal("malformed", &text)),
+        }
+    }
+
+    fn is_administrator(&self, user: u32) -> bool {
+        user == 0 || user == self.settings.about.user
+    }
+
+    /// Whether the scheduler wants records of jobs.
+    pub(crate) fn scheduler_takes_records(&self) -> bool {
+        self.desk.extension >= RECORDS_SINCE
+            && self
+                .link
+                .is_some_and(|link| link.version.at_least(NOTES_SINCE))
+    }
+
     fn may_operate(&self, asker: Asker) -> bool {
         match self.settings.about.operators {
             Operators::Anyone => true,
-            Operators::Administrators => {
-                asker.is_some_and(|user| user == 0 || user == self.settings.about.user)
-            }
+            Operators::Administrators => asker.is_some_and(|user| self.is_administrator(user)),
         }
     }
 

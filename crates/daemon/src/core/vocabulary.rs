@@ -14,6 +14,7 @@ use crate::courtesy::appetite::Kind;
 use crate::courtesy::{MemoryLook, Mode};
 use crate::ids::{ClientId, Generation};
 use crate::load::Readings;
+use crate::records::desk::Question;
 use crate::worker::reason::Reason;
 
 /// Where a client sits.
@@ -120,6 +121,8 @@ pub(crate) enum Action {
     Misbehaved(ClientId, Offence),
     /// Answer a command with this, and what else the machine can tell.
     Describe(ClientId, Box<serde_json::Value>),
+    /// Answer a question about records of jobs.
+    Recall(ClientId, Question),
     /// Send a message to the scheduler.
     Report(Message),
     /// Log in to the scheduler with this; the node's name is looked up on the way.

@@ -126,3 +126,55 @@ fn only_a_scheduler_of_our_own_is_told_about_the_node_and_only_news() {
         1
     );
 }
+
+#[test]
+fn records_are_for_those_whose_jobs_they_are_about() {
+    let mut bench = Bench::new(2);
+    bench.core.settings.about.user = 7;
+    let question = |bench: &mut Bench, number, asker| {
+        let actions = ask(bench, number, asker, r#"{"ask":"records","last":5}"#);
+        actions.into_iter().find_map(|action| match action {
+            Action::Recall(_, question) => Some(question),
+            _ => None,
+        })
+    };
+    let request = serde_json::json!({ "ask": "records", "last": 5 });
+    for (number, asker, user) in [
+        (1, Some(1000), Some(1000)),
+        (2, Some(0), None),
+        (3, Some(7), None),
+    ] {
+        let expected = crate::records::desk::Question::read(&request, user).unwrap();
+        assert_eq!(question(&mut bench, number, asker), Some(expected));
+    }
+    let told = answer(&ask(&mut bench, 4, None, r#"{"ask":"records"}"#));
+    assert_eq!(told["error"]["code"], "not-allowed");
+    let told = answer(&ask(
+        &mut bench,
+        5,
+        Some(0),
+        r#"{"ask":"records","last":"x"}"#,
+    ));
+    assert_eq!(told["error"]["code"], "malformed");
+}
+
+#[test]
+fn records_go_to_schedulers_that_know_them() {
+    let mut bench = Bench::with_scheduler(2);
+    for (banner, takes) in [
+        ("", false),
+        ("gelato/1", false),
+        ("gelato/2", true),
+        ("gelato/17", true),
+        ("gelato/x", false),
+    ] {
+        bench.scheduler_says(Message::CsConf(CsConf {
+            max_scheduler_pong: 3,
+            max_scheduler_ping: 36,
+            bench_source: banner.into(),
+        }));
+        assert_eq!(bench.core.scheduler_takes_records(), takes, "{banner:?}");
+    }
+    bench.event(Event::LinkDown { generation: LINK });
+    assert!(!bench.core.scheduler_takes_records());
+}
