@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use gelato_record::JobRecord;
 use gelato_wire::{ByteString, Message};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,9 @@ use crate::text::presentable;
 
 /// Lines of a host's text that are kept; ours has about twenty.
 const MOST_LINES: usize = 64;
+
+/// Longest piece of news that is read, in bytes: a record and what is around it.
+const LONGEST_NEWS: usize = gelato_record::LONGEST + 1024;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +85,52 @@ pub enum Event {
     LocalDone {
         /// The job.
         job: u32,
+    },
+    /// Who the scheduler is; only Gelato's tells.
+    Scheduler {
+        /// Its program and version.
+        version: String,
+        /// When it started, in ms since 1970.
+        started: u64,
+        /// How it chooses workers.
+        algorithm: String,
+        /// Names and addresses of hosts that an operator blocked: they are not heard of otherwise.
+        #[serde(default)]
+        blocked: Vec<String>,
+    },
+    /// The record of a job that is over; only Gelato's scheduler tells.
+    Record {
+        /// The scheduler's number of the submitter.
+        host: u32,
+        /// The record.
+        record: Box<JobRecord>,
+    },
+    /// Why a job was placed where it was; only Gelato's scheduler tells.
+    Explained {
+        /// The job.
+        job: u32,
+        /// One line.
+        why: String,
+    },
+    /// What a job waits for; only Gelato's scheduler tells.
+    Waiting {
+        /// The job.
+        job: u32,
+        /// Its place among those that wait, from 1.
+        position: u32,
+        /// A stable word.
+        reason: String,
+        /// One line.
+        text: String,
+    },
+    /// Somebody changed something over the control port; only Gelato's scheduler tells.
+    Operator {
+        /// From where.
+        who: String,
+        /// What was asked for.
+        command: String,
+        /// What came of it.
+        result: String,
     },
 }
 
@@ -195,6 +245,76 @@ impl Event {
                 file: word(&begun.file),
             },
             Message::JobLocalDone(done) => Event::LocalDone { job: done.job_id },
+            Message::MonNews(news) => return Event::of_news(news.text.as_bytes()),
+            _ => return None,
+        })
+    }
+
+    /// What a piece of news says, a JSON object; `None` if it is too long, makes no sense, or says what has a message of its own.
+    pub fn of_news(json: &[u8]) -> Option<Event> {
+        if json.len() > LONGEST_NEWS {
+            return None;
+        }
+        let shown = |text: String| presentable(&text);
+        Some(match serde_json::from_slice(json).ok()? {
+            Event::Scheduler {
+                version,
+                started,
+                algorithm,
+                blocked,
+            } => Event::Scheduler {
+                version: shown(version),
+                started,
+                algorithm: shown(algorithm),
+                blocked: blocked.into_iter().map(shown).collect(),
+            },
+            Event::Record { host, record } => {
+                let mut record = record.bounded();
+                for text in [
+                    &mut record.file,
+                    &mut record.source,
+                    &mut record.folder,
+                    &mut record.detail,
+                    &mut record.compiler,
+                ] {
+                    *text = presentable(text);
+                }
+                for word in [
+                    &mut record.reason,
+                    &mut record.subject,
+                    &mut record.language,
+                    &mut record.build,
+                    &mut record.worker,
+                ] {
+                    *word = word.take().map(shown);
+                }
+                let record = Box::new(record);
+                Event::Record { host, record }
+            }
+            Event::Explained { job, why } => Event::Explained {
+                job,
+                why: shown(why),
+            },
+            Event::Waiting {
+                job,
+                position,
+                reason,
+                text,
+            } => Event::Waiting {
+                job,
+                position,
+                reason: shown(reason),
+                text: shown(text),
+            },
+            Event::Operator {
+                who,
+                command,
+                result,
+            } => Event::Operator {
+                who: shown(who),
+                command: shown(command),
+                result: shown(result),
+            },
             _ => return None,
         })
     }
@@ -286,6 +406,41 @@ mod tests {
         assert_eq!(
             Event::of_message(message),
             Some(Event::HostGone { host: 7 })
+        );
+    }
+
+    #[test]
+    fn news_say_only_what_no_message_says() {
+        let read = |text: &str| Event::of_news(text.as_bytes());
+        let why = Event::Explained {
+            job: 3,
+            why: "alpha\u{fffd}: free".to_owned(),
+        };
+        assert_eq!(
+            read(r#"{"event":"explained","job":3,"why":"alpha\u0007: free","since":2}"#),
+            Some(why)
+        );
+        let record = read(r#"{"event":"record","host":7,"record":{"file":"a\u202e.o","wall":9}}"#);
+        let Some(Event::Record { host: 7, record }) = record else {
+            panic!("{record:?}");
+        };
+        assert_eq!((record.file.as_str(), record.wall), ("a\u{fffd}.o", 9));
+        for other in [
+            "",
+            "[]",
+            r#"{"event":"lost","reason":"x"}"#,
+            r#"{"event":"host-gone","host":1}"#,
+            r#"{"event":"weather"}"#,
+            r#"{"event":"record","host":-1,"record":{}}"#,
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+        let long = "x".repeat(LONGEST_NEWS);
+        assert_eq!(
+            read(&format!(
+                r#"{{"event":"explained","job":1,"why":"{long}"}}"#
+            )),
+            None
         );
     }
 

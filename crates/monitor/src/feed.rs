@@ -6,11 +6,19 @@ use gelato_net::Limits;
 use gelato_net::discovery::{self, Wanted};
 use gelato_net::stream::Connection;
 use gelato_wire::Message;
+use gelato_wire::msg::NodeNote;
 use tokio::sync::mpsc::Sender;
 use tokio::time::sleep;
 
 use crate::event::Event;
+use crate::knock;
 use crate::recording::Entry;
+
+/// How the line `Scheduler` of a host's text begins if the scheduler has more to tell to those who ask.
+const TELLS_MORE: &str = "gelato/";
+
+/// What is asked of such a scheduler.
+const SUBSCRIPTION: &str = r#"{"subscribe":["records","explanations"]}"#;
 
 /// Between two tries to find a scheduler.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -58,7 +66,7 @@ async fn connect(wanted: &Wanted) -> Result<(Connection, Event), String> {
     let found = discovery::find(wanted)
         .await
         .map_err(|error| error.to_string())?;
-    let mut connection = Connection::connect_as_monitor(found.address, Limits::default())
+    let mut connection = knock::connect(found.address, Limits::default())
         .await
         .map_err(|error| error.to_string())?;
     connection
@@ -79,6 +87,7 @@ async fn connect(wanted: &Wanted) -> Result<(Connection, Event), String> {
 
 /// Passes on what a scheduler says; the reason why it stopped, or `None` if nobody receives.
 async fn listen(mut connection: Connection, to: &Sender<Entry>) -> Option<String> {
+    let mut subscribed = false;
     loop {
         let message = tokio::select! {
             message = connection.receive(None, "news of the cluster") => message,
@@ -86,13 +95,30 @@ async fn listen(mut connection: Connection, to: &Sender<Entry>) -> Option<String
         };
         match message {
             Ok(message) => {
-                if let Some(event) = Event::of_message(message) {
-                    tell(to, event).await?;
+                let Some(event) = Event::of_message(message) else {
+                    continue;
+                };
+                if !subscribed && tells_more(&event) {
+                    subscribed = true;
+                    let text = SUBSCRIPTION.into();
+                    let asked = Message::NodeNote(NodeNote { text });
+                    if let Err(error) = connection.send(&asked).await {
+                        return Some(error.to_string());
+                    }
                 }
+                tell(to, event).await?;
             }
             Err(error) => return Some(error.to_string()),
         }
     }
+}
+
+fn tells_more(event: &Event) -> bool {
+    let Event::Host { facts, .. } = event else {
+        return false;
+    };
+    let said = facts.others.get("Scheduler");
+    said.is_some_and(|said| said.starts_with(TELLS_MORE))
 }
 
 async fn tell(to: &Sender<Entry>, event: Event) -> Option<()> {

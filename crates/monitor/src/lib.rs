@@ -5,18 +5,29 @@
 //!
 //! - [`event`]: what can be told, from any Icecream scheduler or ours
 //! - [`model`]: hosts, jobs and totals, and what each number means
+//! - [`view`]: rows for pages, export and scripts, made from the picture
+//! - [`verdict`]: what bounded a build
 //! - [`recording`]: events kept in a file, line by line
 //! - [`demo`]: an invented cluster, the same each time for the same seed
 //! - [`feed`]: events from a scheduler, for as long as somebody listens
+//! - [`knock`]: connecting to a scheduler that may be asleep
+//! - [`glance`]: one look, for commands that ask once
+//! - [`slots`]: how many jobs a build may run at once
 //! - [`terminal`]: the face in a terminal
 
 pub mod demo;
 pub mod event;
 pub mod feed;
+pub mod glance;
+pub mod knock;
 pub mod model;
 pub mod recording;
+pub mod slots;
 pub mod terminal;
 mod text;
+pub mod verdict;
+pub mod view;
+pub mod web;
 
 pub use event::{Event, HostFacts};
 pub use model::{Cluster, Host, Job};

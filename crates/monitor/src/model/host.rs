@@ -1,12 +1,21 @@
 //! One host of the picture, over all its logins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{JobId, Kind, State, Strip};
 use crate::event::HostFacts;
 
 /// Durations that are kept for quantiles.
 const SAMPLES: usize = 256;
+
+/// Local jobs for which a record may still come.
+const UNRECORDED: usize = 64;
+
+/// Departures that are remembered.
+const DEPARTURES: usize = 16;
+
+/// Readings of its clock that are remembered.
+const CLOCKS: usize = 8;
 
 /// Jobs of one role, submitter or worker, that ended, and how long they took.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +71,13 @@ impl Tally {
     }
 }
 
+fn push_bounded<T>(to: &mut VecDeque<T>, most: usize, value: T) {
+    if to.len() >= most {
+        to.pop_front();
+    }
+    to.push_back(value);
+}
+
 /// One host.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -92,6 +108,19 @@ pub struct Host {
     waiting: BTreeSet<JobId>,
     abroad: BTreeSet<JobId>,
     busy: Strip,
+    running: u32,
+    outcomes: Outcomes,
+    departures: VecDeque<u64>,
+    clocks: VecDeque<i64>,
+    unrecorded: VecDeque<JobId>,
+    records: u64,
+}
+
+/// How the last jobs ended that a worker did, one bit each, the newest lowest.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcomes {
+    bad: u64,
+    seen: u32,
 }
 
 impl Host {
@@ -113,6 +142,12 @@ impl Host {
             waiting: BTreeSet::new(),
             abroad: BTreeSet::new(),
             busy: Strip::default(),
+            running: 0,
+            outcomes: Outcomes::default(),
+            departures: VecDeque::new(),
+            clocks: VecDeque::new(),
+            unrecorded: VecDeque::new(),
+            records: 0,
         }
     }
 
@@ -129,7 +164,36 @@ impl Host {
 
     pub(super) fn leave(&mut self, now: u64) {
         self.number = None;
+        if self.left.is_none() {
+            self.left = Some(now);
+            push_bounded(&mut self.departures, DEPARTURES, now);
+        }
+    }
+
+    /// The scheduler is another one: that a host is not there yet says nothing about it.
+    pub(super) fn not_seen_yet(&mut self, now: u64) {
+        self.number = None;
         self.left.get_or_insert(now);
+    }
+
+    pub(super) fn recorded(&mut self, now: u64, end: u64) {
+        self.records += 1;
+        let ahead = i64::try_from(end)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
+        push_bounded(&mut self.clocks, CLOCKS, ahead);
+    }
+
+    pub(super) fn expect_record(&mut self, job: JobId) {
+        push_bounded(&mut self.unrecorded, UNRECORDED, job);
+    }
+
+    pub(super) fn unrecorded(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.unrecorded.iter().copied()
+    }
+
+    pub(super) fn record_came(&mut self, job: JobId) {
+        self.unrecorded.retain(|waiting| *waiting != job);
     }
 
     pub(super) fn asked(&mut self, job: JobId) {
@@ -163,6 +227,7 @@ impl Host {
             }
         };
         self.lanes[lane] = Some(job);
+        self.running += 1;
         self.jobs_in += u64::from(kind == Kind::Remote);
         self.running_local += u32::from(kind == Kind::Local);
         self.busy.set(now, self.busy());
@@ -173,6 +238,7 @@ impl Host {
         for lane in &mut self.lanes {
             if *lane == Some(job) {
                 *lane = None;
+                self.running -= 1;
                 break;
             }
         }
@@ -183,6 +249,9 @@ impl Host {
             self.running_local = self.running_local.saturating_sub(1);
         } else {
             self.as_server.count(state, duration_ms);
+            let bad = matches!(state, State::Failed | State::Lost);
+            self.outcomes.bad = self.outcomes.bad << 1 | u64::from(bad);
+            self.outcomes.seen = (self.outcomes.seen + 1).min(u64::BITS);
         }
         self.busy.set(now, self.busy());
     }
@@ -204,7 +273,45 @@ impl Host {
             .others
             .get("Accepting")
             .is_none_or(|said| said != "false");
-        self.is_here() && !self.facts.no_remote && self.facts.slots != 0 && reachable
+        let wanted = !self.says("Blocked") && !self.says("Draining");
+        self.is_here() && !self.facts.no_remote && self.facts.slots != 0 && reachable && wanted
+    }
+
+    /// Whether a line that only some schedulers send says `true`.
+    pub fn says(&self, key: &str) -> bool {
+        self.facts
+            .others
+            .get(key)
+            .is_some_and(|said| said == "true")
+    }
+
+    /// The number a line says that only some schedulers send.
+    pub fn said_number(&self, key: &str) -> Option<u64> {
+        self.facts.others.get(key)?.parse().ok()
+    }
+
+    /// Of the last jobs it did for anybody, at most 64: how many failed or were lost, and how many there were.
+    pub fn recent_outcomes(&self) -> (u32, u32) {
+        (self.outcomes.bad.count_ones(), self.outcomes.seen)
+    }
+
+    /// How often it left since `since`, as far as is remembered.
+    pub fn departures_since(&self, since: u64) -> usize {
+        self.departures.iter().filter(|at| **at >= since).count()
+    }
+
+    /// Milliseconds its clock is ahead of the watcher's, negative if behind: the reading nearest to zero of the last, since records
+    /// take their time to arrive; `None` before there are enough.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        if self.clocks.len() < CLOCKS / 2 {
+            return None;
+        }
+        self.clocks.iter().copied().min_by_key(|ahead| ahead.abs())
+    }
+
+    /// Records its submitters told.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// Slots; Icecream's daemons may say a negative number.
@@ -214,7 +321,7 @@ impl Host {
 
     /// Jobs that run here, local ones included; may exceed the slots.
     pub fn busy(&self) -> u32 {
-        self.lanes.iter().flatten().count() as u32
+        self.running
     }
 
     /// Of these, local ones.
@@ -237,7 +344,7 @@ impl Host {
         &self.waiting
     }
 
-    /// Busy slots over time.
+    /// Busy slots, second by second.
     pub fn busy_strip(&self) -> &Strip {
         &self.busy
     }

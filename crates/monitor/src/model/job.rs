@@ -1,10 +1,16 @@
 //! One job of the picture.
 
+use std::sync::Arc;
+
+use gelato_record::JobRecord;
+use serde::{Deserialize, Serialize};
+
 use super::HostId;
 use crate::event::Figures;
 
 /// What became of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It waits for a worker.
     Queued,
@@ -21,7 +27,8 @@ pub enum State {
 }
 
 /// Where a job runs, as seen from its submitter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// On another machine; also while it waits.
     Remote,
@@ -29,6 +36,17 @@ pub enum Kind {
     Own,
     /// On the submitter's own, because it cannot travel.
     Local,
+}
+
+/// What a job waits for, as the scheduler told last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// Its place among those that wait, from 1.
+    pub position: u32,
+    /// A stable word.
+    pub reason: String,
+    /// One line.
+    pub text: String,
 }
 
 /// One job.
@@ -58,6 +76,14 @@ pub struct Job {
     pub ended: Option<u64>,
     /// What was told at its end.
     pub figures: Figures,
+    /// The number of the build it belongs to, or is thought to.
+    pub build: Option<u64>,
+    /// Why it was placed where it was, if the scheduler told.
+    pub why: Option<String>,
+    /// What it waits for, if the scheduler told; none once it runs.
+    pub waiting: Option<Wait>,
+    /// Its submitter's record of it, if one was told and is still kept.
+    pub record: Option<Arc<JobRecord>>,
 }
 
 impl Job {
@@ -81,6 +107,10 @@ impl Job {
             begun: None,
             ended: None,
             figures: Figures::default(),
+            build: None,
+            why: None,
+            waiting: None,
+            record: None,
         }
     }
 
@@ -89,12 +119,14 @@ impl Job {
         self.kind = kind;
         self.server = Some(server);
         self.begun = Some(now);
+        self.waiting = None;
     }
 
     pub(super) fn end(&mut self, now: u64, state: State, figures: Figures) {
         self.state = state;
         self.ended = Some(now);
         self.figures = figures;
+        self.waiting = None;
     }
 
     /// Milliseconds from being asked for to beginning, or to now.

@@ -10,25 +10,48 @@
 //! that the oldest are forgotten.
 
 mod build;
+mod changes;
+mod curve;
+mod files;
 mod host;
 mod job;
+mod people;
+mod phases;
+mod reasons;
+mod recent;
+mod records;
 mod strip;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 pub use build::Build;
+pub use changes::Changed;
+pub use curve::{Curve, POINTS};
+pub use files::{FileTally, MOST_FILES};
 pub use host::{Host, Tally};
-pub use job::{Job, Kind, State};
+pub use job::{Job, Kind, State, Wait};
+pub use people::Person;
+pub use phases::{BOUNDS, Durations, Histogram};
+pub use reasons::{NOT_TOLD, Reason};
+pub use recent::{Minute, Recent};
 pub use strip::Strip;
 
 use crate::event::{Event, Figures, HostFacts};
+use crate::verdict::Facts;
+use crate::view::AlertRow;
 use build::Builds;
+use changes::Changes;
+use files::Files;
+use people::People;
+use reasons::Reasons;
 
 /// Ended jobs that are remembered.
-pub const KEPT_JOBS: usize = 10_000;
+pub const KEPT_JOBS: usize = 20_000;
 
 /// Builds that are remembered.
-pub const KEPT_BUILDS: usize = 100;
+pub const KEPT_BUILDS: usize = 500;
 
 /// Hosts that are remembered, those that left included.
 pub const MOST_HOSTS: usize = 20_000;
@@ -36,16 +59,28 @@ pub const MOST_HOSTS: usize = 20_000;
 /// Jobs that wait or run, as many as are believed.
 pub const MOST_LIVE: usize = 200_000;
 
+/// Commands of operators that are remembered.
+const KEPT_COMMANDS: usize = 200;
+
+/// Milliseconds between two looks at what time brings.
+const SWEEP: u64 = 1_000;
+
 /// Marks, pairs of a colour and a letter, by which hosts are told apart.
 pub const MARKS: u8 = 24;
 
 /// A host, for as long as this picture lives: the same after it logged in again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(u32);
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct HostId(pub u32);
 
 /// A job, for as long as this picture lives; later jobs have greater ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(u64);
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct JobId(pub u64);
 
 /// Whether there is a scheduler to listen to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,8 +108,40 @@ pub enum Link {
     },
 }
 
+/// What a scheduler said of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scheduler {
+    /// Its address.
+    pub address: String,
+    /// The network's name, if known.
+    pub netname: Option<String>,
+    /// The agreed protocol version.
+    pub protocol: u32,
+    /// Its program and version; only Gelato's tells.
+    pub version: Option<String>,
+    /// When it started; only Gelato's tells.
+    pub started: Option<u64>,
+    /// How it chooses workers; only Gelato's tells.
+    pub algorithm: Option<String>,
+    /// Names and addresses of blocked hosts; only Gelato's tells.
+    pub blocked: Vec<String>,
+}
+
+/// A changing command somebody gave over the control port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// When it was told.
+    pub at: u64,
+    /// From where.
+    pub who: String,
+    /// What was asked for.
+    pub command: String,
+    /// What came of it.
+    pub result: String,
+}
+
 /// Sums since the picture began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Jobs begun on another host than their submitter's.
     pub remote: u64,
@@ -127,6 +194,21 @@ pub struct Cluster {
     queued: u32,
     next_host: u32,
     next_job: u64,
+    scheduler: Option<Scheduler>,
+    commands: VecDeque<Command>,
+    /// The newest job of each of the scheduler's numbers, ended ones included.
+    numbered: HashMap<u32, JobId>,
+    /// Jobs whose records are kept, the oldest first, and how many bytes each takes.
+    records: VecDeque<(JobId, usize)>,
+    records_bytes: usize,
+    reasons: Reasons,
+    files: Files,
+    people: People,
+    durations: Durations,
+    recent: Recent,
+    changes: Changes,
+    alerts: Vec<AlertRow>,
+    swept: u64,
 }
 
 impl Cluster {
@@ -144,6 +226,13 @@ impl Cluster {
                 protocol,
             } => {
                 self.forget_numbers(now);
+                self.recent.connected(now, &scheduler);
+                self.scheduler = Some(Scheduler {
+                    address: scheduler.clone(),
+                    netname: netname.clone(),
+                    protocol,
+                    ..Scheduler::default()
+                });
                 self.link = Link::Up {
                     scheduler,
                     netname,
@@ -170,7 +259,162 @@ impl Cluster {
             Event::Done { job, figures } => self.done(now, job, Some(figures)),
             Event::LocalBegun { job, host, file } => self.local_begun(now, job, host, file),
             Event::LocalDone { job } => self.done(now, job, None),
+            Event::Scheduler {
+                version,
+                started,
+                algorithm,
+                blocked,
+            } => {
+                if let Some(scheduler) = &mut self.scheduler {
+                    scheduler.version = Some(version);
+                    scheduler.started = Some(started);
+                    scheduler.algorithm = Some(algorithm);
+                    scheduler.blocked = blocked;
+                }
+            }
+            Event::Record { host, record } => self.recorded(now, host, *record),
+            Event::Explained { job, why } => self.change_live(job, |job| job.why = Some(why)),
+            Event::Waiting {
+                job,
+                position,
+                reason,
+                text,
+            } => self.change_live(job, |job| {
+                if job.state == State::Queued {
+                    job.waiting = Some(Wait {
+                        position,
+                        reason,
+                        text,
+                    });
+                }
+            }),
+            Event::Operator {
+                who,
+                command,
+                result,
+            } => {
+                if self.commands.len() >= KEPT_COMMANDS {
+                    self.commands.pop_front();
+                }
+                self.commands.push_back(Command {
+                    at: now,
+                    who,
+                    command,
+                    result,
+                });
+            }
         }
+        self.tick(now);
+    }
+
+    /// Does what time alone brings: verdicts on builds that are over. To be called about once a second when nothing happens;
+    /// [`Cluster::apply`] calls it, too.
+    pub fn tick(&mut self, now: u64) {
+        if now.abs_diff(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
+        let mut builds = std::mem::take(&mut self.builds);
+        for build in builds.finish(now, |build| self.facts_for(build)) {
+            self.changes.build(build);
+        }
+        self.builds = builds;
+    }
+
+    /// Milliseconds a build that runs will still take if it does as much as the submitter's last one of the same files; a guess.
+    pub fn estimate(&self, build: &Build, now: u64) -> Option<u64> {
+        let mut earlier = self.builds.all().rev();
+        let like = earlier.find(|other| {
+            other.number < build.number
+                && other.client == build.client
+                && !other.is_open(now)
+                && build.resembles(other)
+        })?;
+        let share = build.serial_ms as f64 / like.serial_ms.max(1) as f64;
+        let wall = now.saturating_sub(build.begun) as f64;
+        (share > 0.02 && share < 1.0).then(|| (wall * (1.0 - share) / share) as u64)
+    }
+
+    /// What is wrong now.
+    pub fn alerts(&self) -> &[AlertRow] {
+        &self.alerts
+    }
+
+    /// What a verdict on a build has to know of the cluster.
+    pub fn facts_for(&self, build: &Build) -> Facts {
+        let Some(client) = self.hosts.get(&build.client) else {
+            return Facts::default();
+        };
+        let platform = &client.facts.platform;
+        let workers = self
+            .hosts
+            .values()
+            .filter(|host| host.is_available() && host.facts.platform == *platform);
+        Facts {
+            processors: client.slots(),
+            slots: workers.map(Host::slots).fold(0, u32::saturating_add),
+        }
+    }
+
+    /// What is different since a revision that an earlier answer named; from 0 on everything is.
+    pub fn changes_since(&self, revision: u64) -> Changed {
+        self.changes.since(revision)
+    }
+
+    /// The number of the newest change.
+    pub fn revision(&self) -> u64 {
+        self.changes.revision()
+    }
+
+    /// The scheduler that was heard last.
+    pub fn scheduler(&self) -> Option<&Scheduler> {
+        self.scheduler.as_ref()
+    }
+
+    /// Commands that were given over the control port, the oldest first.
+    pub fn commands(&self) -> impl DoubleEndedIterator<Item = &Command> {
+        self.commands.iter()
+    }
+
+    /// One build by its number.
+    pub fn build(&self, number: u64) -> Option<&Build> {
+        self.builds.get(number)
+    }
+
+    /// Why jobs were not done elsewhere, by code, as far as records tell.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, &Reason)> {
+        self.reasons.all()
+    }
+
+    /// Records that were told.
+    pub fn records_told(&self) -> u64 {
+        self.reasons.told()
+    }
+
+    /// Own and local jobs of whose reasons nothing was told.
+    pub fn untold(&self) -> u64 {
+        let here = self.totals.own + self.totals.local;
+        here.saturating_sub(self.reasons.told_here())
+    }
+
+    /// How long each file takes.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &FileTally)> {
+        self.files.all()
+    }
+
+    /// Users of submitters, as far as records tell.
+    pub fn people(&self) -> impl Iterator<Item = (HostId, Option<u32>, &Person)> {
+        self.people.all()
+    }
+
+    /// How long jobs, their waits and their phases took.
+    pub fn durations(&self) -> &Durations {
+        &self.durations
+    }
+
+    /// The last minutes.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// Whether a scheduler is heard.
@@ -239,10 +483,12 @@ impl Cluster {
             self.end(now, job, State::Lost, Figures::default());
         }
         self.live.clear();
+        self.numbered.clear();
         for (_, id) in self.numbers.drain() {
             if let Some(host) = self.hosts.get_mut(&id) {
-                host.leave(now);
+                host.not_seen_yet(now);
             }
+            self.changes.host(id);
         }
     }
 
@@ -269,10 +515,16 @@ impl Cluster {
             && let Some(host) = self.hosts.get_mut(&previous)
         {
             host.leave(now);
+            self.changes.host(previous);
         }
         if let Some(host) = self.hosts.get_mut(&id) {
+            // Its former number, if it came back before it was missed.
+            if let Some(former) = host.number.filter(|former| *former != number) {
+                self.numbers.remove(&former);
+            }
             host.said(now, number, facts);
         }
+        self.changes.host(id);
     }
 
     /// The mark that belongs to the name, or the next that no other host has while there is one.
@@ -282,10 +534,13 @@ impl Cluster {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
         let first = (hash % u32::from(MARKS)) as u8;
-        let taken = |mark| self.hosts.values().any(|host| host.mark == mark);
+        let mut taken = [false; MARKS as usize];
+        for host in self.hosts.values() {
+            taken[usize::from(host.mark % MARKS)] = true;
+        }
         (0..MARKS)
             .map(|offset| (first + offset) % MARKS)
-            .find(|mark| !taken(*mark))
+            .find(|mark| !taken[usize::from(*mark)])
             .unwrap_or(first)
     }
 
@@ -300,17 +555,18 @@ impl Cluster {
         let Some(id) = gone else { return false };
         self.hosts.remove(&id);
         self.names.retain(|_, named| *named != id);
+        self.changes.host_forgotten(id);
         true
     }
 
     fn host_gone(&mut self, now: u64, number: u32) {
-        if let Some(host) = self
-            .numbers
-            .remove(&number)
-            .and_then(|id| self.hosts.get_mut(&id))
-        {
+        let Some(id) = self.numbers.remove(&number) else {
+            return;
+        };
+        if let Some(host) = self.hosts.get_mut(&id) {
             host.leave(now);
         }
+        self.changes.host(id);
     }
 
     fn queued(&mut self, now: u64, number: u32, client: u32, file: String, language: u32) {
@@ -325,6 +581,10 @@ impl Cluster {
         self.queued += 1;
         if let Some(host) = client.and_then(|client| self.hosts.get_mut(&client)) {
             host.asked(id);
+        }
+        self.changes.job(id);
+        if let Some(client) = client {
+            self.changes.host(client);
         }
     }
 
@@ -358,10 +618,17 @@ impl Cluster {
             Kind::Remote
         };
         job.begin(now, kind, server);
-        let client = job.client;
+        let (client, wait) = (job.client, job.wait(now));
+        if known.is_some() {
+            self.recent.waited(now, wait);
+            self.durations.waits.count(wait);
+        }
         self.queued = self.queued.saturating_sub(1);
         if let Some(client) = client.and_then(|client| self.hosts.get_mut(&client)) {
             client.submitted(id, kind);
+            if kind == Kind::Own {
+                client.expect_record(id);
+            }
         }
         self.runs(now, id, server, kind);
     }
@@ -375,6 +642,7 @@ impl Cluster {
         if let Some(id) = self.new_job(now, number, job) {
             if let Some(host) = self.hosts.get_mut(&server) {
                 host.submitted(id, Kind::Local);
+                host.expect_record(id);
             }
             self.runs(now, id, server, Kind::Local);
         }
@@ -388,13 +656,23 @@ impl Cluster {
         };
         if let Some(job) = self.jobs.get_mut(&id) {
             job.lane = lane;
-            self.builds.began(now, job);
+            job.build = self.builds.began(now, job);
+            if let Some(build) = job.build {
+                self.changes.build(build);
+            }
+            if let Some(client) = job.client {
+                self.changes.host(client);
+            }
         }
+        self.changes.job(id);
+        self.changes.host(server);
+        records::count(&mut self.totals, kind);
         match kind {
-            Kind::Remote => self.totals.remote += 1,
-            Kind::Own => self.totals.own += 1,
-            Kind::Local => self.totals.local += 1,
+            Kind::Remote => self.recent.minute(now).remote += 1,
+            Kind::Own => self.recent.minute(now).here += 1,
+            Kind::Local => {}
         }
+        self.tell_forgotten_builds();
         self.running += 1;
         self.running_here += u32::from(kind != Kind::Remote);
         self.busy.set(now, self.running);
@@ -427,7 +705,22 @@ impl Cluster {
         job.end(now, state, figures);
         let (kind, client, server, duration) =
             (job.kind, job.client, job.server, job.duration(now));
-        self.builds.ended(now, job);
+        if kind != Kind::Local {
+            self.files.ended(job, duration);
+            if !was_queued && matches!(state, State::Finished | State::Failed) {
+                self.durations.jobs.count(duration);
+            }
+        }
+        if !was_queued {
+            self.builds.ended(now, job);
+            if let Some(build) = job.build {
+                self.changes.build(build);
+            }
+        }
+        self.changes.job(id);
+        for host in [client, server].into_iter().flatten() {
+            self.changes.host(host);
+        }
         if let Some(client) = client.and_then(|client| self.hosts.get_mut(&client)) {
             client.submitted_ended(id, state, duration);
         }
@@ -449,12 +742,43 @@ impl Cluster {
             State::Cancelled => self.totals.cancelled += 1,
             State::Finished | State::Queued | State::Running => {}
         }
+        self.remember_ended(id);
+    }
+
+    fn remember_ended(&mut self, id: JobId) {
+        self.changes.job(id);
         self.ended.push_back(id);
         if self.ended.len() > KEPT_JOBS
             && let Some(oldest) = self.ended.pop_front()
+            && let Some(job) = self.jobs.remove(&oldest)
         {
-            self.jobs.remove(&oldest);
+            self.changes.job_forgotten(oldest);
+            if self.numbered.get(&job.number) == Some(&oldest) {
+                self.numbered.remove(&job.number);
+            }
         }
+    }
+
+    fn tell_forgotten_builds(&mut self) {
+        for build in self.builds.take_forgotten() {
+            self.changes.build_forgotten(build);
+        }
+    }
+
+    fn change_live(&mut self, number: u32, change: impl FnOnce(&mut Job)) {
+        let Some(id) = self.live.get(&number).copied() else {
+            return;
+        };
+        if let Some(job) = self.jobs.get_mut(&id) {
+            change(job);
+            self.changes.job(id);
+        }
+    }
+
+    fn next_id(&mut self) -> JobId {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        id
     }
 
     /// Takes a job in under the scheduler's number; one that had the number is over without our having heard.
@@ -465,9 +789,9 @@ impl Cluster {
         if self.live.len() >= MOST_LIVE {
             return None;
         }
-        let id = JobId(self.next_job);
-        self.next_job += 1;
+        let id = self.next_id();
         self.live.insert(number, id);
+        self.numbered.insert(number, id);
         self.jobs.insert(id, job);
         Some(id)
     }
