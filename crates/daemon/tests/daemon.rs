@@ -15,6 +15,8 @@ mod limits;
 mod local;
 #[path = "daemon/pressure.rs"]
 mod pressure;
+#[path = "daemon/records.rs"]
+mod records;
 #[path = "daemon/synthetic.rs"]
 mod synthetic;
 #[path = "daemon/toolchains.rs"]
@@ -44,7 +46,8 @@ fn main() -> ExitCode {
         .chain(toolchains::TRIALS)
         .chain(jobs::TRIALS)
         .chain(limits::TRIALS)
-        .chain(pressure::TRIALS);
+        .chain(pressure::TRIALS)
+        .chain(records::TRIALS);
     let trials = trials
         .map(|&(name, trial)| Trial::test(name, move || run(trial)))
         .chain(escape::trials())
