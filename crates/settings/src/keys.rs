@@ -224,6 +224,11 @@ keys! {
         "How fast, in percent of the best other machine, an idle submitter must be to keep a job; 0 never";
     SCHEDULER_CONTROL = "scheduler"."control", Word(&["read", "open", "local"]), Fixed("read"), [],
         "What other machines may do over the text port: read, change things (open), nothing (local)";
+    SCHEDULER_TOKEN_FILE = "scheduler"."control-token-file", Path,
+        Computed("control-token in the state folder, made at the first start"), [],
+        "File with the control token: who says it on the text port may change things from anywhere";
+    SCHEDULER_TOKEN_REQUIRED = "scheduler"."control-token-required", Switch, Fixed("false"), [],
+        "Nobody changes anything over the text port without the control token, not even from the scheduler's machine";
     SCHEDULER_PERSISTENT = "scheduler"."persistent-client-connection", Switch, Fixed("false"), [],
         "Do not send daemons away when a better scheduler announces itself";
     SCHEDULER_STATE_FOLDER = "scheduler"."state-folder", Path,
@@ -233,6 +238,10 @@ keys! {
         "Keep nothing across restarts";
     SCHEDULER_HEARTBEAT = "scheduler"."heartbeat", Integer(1, 3600), Fixed("5"), [],
         "Seconds of silence after which a peer is asked whether it is still there";
+    SCHEDULER_PING_AFTER = "scheduler"."ping-after", Integer(1, 3600), Fixed("36"), [],
+        "Seconds of silence after which a daemon below protocol 27 is sent a PING";
+    SCHEDULER_PING_GRACE = "scheduler"."ping-grace", Integer(1, 3600), Fixed("6"), [],
+        "Seconds it then has to say something";
     SCHEDULER_USER_UID = "scheduler"."user-uid", Text, Fixed("icecc"), [],
         "User to become when started as root";
     SCHEDULER_LOG_FILE = "scheduler"."log-file", Path, Computed("standard error"), [],

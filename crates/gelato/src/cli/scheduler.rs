@@ -10,7 +10,7 @@ use clap::ArgAction;
 use gelato_net::discovery::{DEFAULT_NETNAME, Identity, SCHEDULER_PORT};
 use gelato_sandbox::identity::{self, User};
 use gelato_scheduler::config::ControlAccess;
-use gelato_scheduler::{Algorithm, Config, Scheduler};
+use gelato_scheduler::{Algorithm, Config, Scheduler, Token, token};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::daemon::access::{rule, rules};
@@ -78,6 +78,13 @@ pub(crate) struct Args {
     /// Do not let other machines use the text port at all
     #[arg(long, conflicts_with = "control_open")]
     control_local: bool,
+    /// Nobody changes anything over the text port without the control token, not even from this machine
+    #[arg(long, conflicts_with = "control_open")]
+    control_token_required: bool,
+    /// File with the control token: who says it on the text port may change things from anywhere
+    /// [default: control-token in the state folder, made at the first start]
+    #[arg(long, value_name = "FILE")]
+    control_token_file: Option<PathBuf>,
     /// Folder where what jobs took and how fast workers are is kept across restarts
     /// [default: /var/lib/gelato as root, gelato in the user's state folder otherwise]
     #[arg(long, value_name = "PATH")]
@@ -85,6 +92,12 @@ pub(crate) struct Args {
     /// Ask a peer that says nothing after so many seconds whether it is still there; nine seconds later it is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     heartbeat: u64,
+    /// Send a daemon that speaks a protocol below 27 a PING after so many seconds of silence
+    #[arg(long, value_name = "SECONDS", default_value_t = 36, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    ping_after: u64,
+    /// Give it up if it says nothing for so many seconds more
+    #[arg(long, value_name = "SECONDS", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    ping_grace: u64,
     /// Keep nothing across restarts
     #[arg(long)]
     forget: bool,
@@ -125,7 +138,9 @@ fn serve(args: Args) -> anyhow::Result<()> {
         format!("cannot write the log file {}", file.display())
     })?;
     tracing::info!("Debug level: {}", args.verbose);
-    config.history = state.and_then(|folder| history_in(&folder, &args));
+    let folder = state.filter(|folder| is_there(folder));
+    config.control_token = token(&args, folder.as_deref())?;
+    config.history = folder.map(|folder| history_in(&folder, &args));
     super::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -179,12 +194,15 @@ fn config_of(args: &Args) -> anyhow::Result<Config> {
         start_time,
         persistent_clients: args.persistent_client_connection,
         control,
+        token_required: args.control_token_required,
         heartbeat: Duration::from_secs(args.heartbeat),
         access: rules(args.allow.as_deref(), args.deny.as_deref())?,
         ..Config::default()
     };
     config.core.algorithm = args.algorithm;
     config.core.own_machine_percent = args.own_machine_share;
+    config.core.ping_after = args.ping_after;
+    config.core.ping_grace = args.ping_grace;
     config.core.seed = u64::from(now.subsec_nanos()) ^ now.as_secs().rotate_left(32);
     Ok(config)
 }
@@ -223,20 +241,48 @@ fn state_folder(args: &Args) -> Option<PathBuf> {
     state.is_absolute().then(|| state.join("gelato"))
 }
 
-/// The file of this scheduler, in a folder that is there. A scheduler works without one.
-fn history_in(folder: &Path, args: &Args) -> Option<PathBuf> {
-    if let Err(error) = std::fs::create_dir_all(folder) {
+/// Whether the state folder is there by now. A scheduler works without one.
+fn is_there(folder: &Path) -> bool {
+    let made = std::fs::create_dir_all(folder);
+    if let Err(error) = &made {
         tracing::warn!(
             "what is learned will be forgotten at the end: cannot make the folder {}: {error}; \
              choose another with --state-folder",
             folder.display()
         );
-        return None;
     }
+    made.is_ok()
+}
+
+/// The control token: of the file that was named, which must hold one, or of the state folder, where a scheduler that
+/// can do without is content with none.
+fn token(args: &Args, folder: Option<&Path>) -> anyhow::Result<Option<Token>> {
+    let result = match (&args.control_token_file, folder) {
+        (Some(file), _) => return Ok(Some(Token::load(file)?)),
+        (None, Some(folder)) => Token::load_or_make(&folder.join(token::FILE)),
+        (None, None) if args.control_token_required => {
+            anyhow::bail!(
+                "--control-token-required, but there is no token: name a file with --control-token-file"
+            )
+        }
+        (None, None) => return Ok(None),
+    };
+    match result {
+        Ok(token) => Ok(Some(token)),
+        Err(error) if args.control_token_required => Err(error.into()),
+        Err(error) => {
+            tracing::warn!("without a control token: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// The file of this scheduler in the state folder.
+fn history_in(folder: &Path, args: &Args) -> PathBuf {
     // The network's name is anything.
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let netname: String = args.netname.chars().take(64).map(plain).collect();
-    Some(folder.join(format!("scheduler-{netname}-{}.history", args.port)))
+    folder.join(format!("scheduler-{netname}-{}.history", args.port))
 }
 
 /// Gives up root, after the last thing that needs it.

@@ -189,7 +189,7 @@ mod tests {
                 .get_arguments()
                 .map(|argument| argument.get_id().as_str().replace('_', "-"))
                 .map(|id| {
-                    if id.starts_with("control-") {
+                    if id == "control-open" || id == "control-local" {
                         "control".to_owned()
                     } else {
                         id
