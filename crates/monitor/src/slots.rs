@@ -129,8 +129,8 @@ pub struct Slots {
     pub now: u32,
     /// The same when every host is back that may come back by itself.
     pub best: u32,
-    /// Jobs that run on these hosts now, of anybody.
-    pub busy: u32,
+    /// Jobs that run on these hosts now, of anybody; `None` from a scheduler that tells a newcomer only what begins later.
+    pub busy: Option<u32>,
     /// The number for `-j`.
     pub suggestion: u32,
     /// What keeps it from being greater.
@@ -165,7 +165,10 @@ pub fn of(cluster: &Cluster, machine: &Machine) -> Slots {
         |place| place.obstacle.is_none() || place.may_pass,
         |place| place.slots,
     );
-    let busy = sum(|place| place.obstacle.is_none(), |place| place.running);
+    let busy = cluster
+        .hosts()
+        .any(|(_, host)| host.facts.others.contains_key("Scheduler"))
+        .then(|| sum(|place| place.obstacle.is_none(), |place| place.running));
     let measured = machine
         .jobs_per_processor
         .filter(|value| BELIEVED.contains(value));
@@ -281,9 +284,12 @@ impl Slots {
                 ));
             }
         }
+        let busy = self
+            .busy
+            .map_or_else(String::new, |busy| format!(" ({busy} busy)"));
         lines.push(format!(
-            "slots for {}: {} now ({} busy), {} at best",
-            self.platform, self.now, self.busy, self.best
+            "slots for {}: {} now{busy}, {} at best",
+            self.platform, self.now, self.best
         ));
         let ground = if self.measured {
             "measured"

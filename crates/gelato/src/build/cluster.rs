@@ -1,69 +1,21 @@
-//! What there is to build on: a daemon of this machine, a scheduler on the network, and how many
-//! slots its machines have.
+//! What there is to build on: this machine and its daemon, a scheduler on the network, and the machines it knows.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use gelato_monitor::Cluster;
+use gelato_monitor::glance::glance;
+use gelato_monitor::slots::Machine;
 use gelato_net::Limits;
 use gelato_net::discovery::{self, Wanted, WantedError};
 use gelato_net::stream::Connection;
 use gelato_settings::{Origin, Settings, keys};
-use gelato_wire::Message;
+use gelato_wire::ByteString;
+use serde_json::{Value, json};
 
-/// The machines a scheduler knows.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Capacity {
-    hosts: BTreeMap<u32, Host>,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Host {
-    slots: u32,
-    accepts_jobs: bool,
-    platform: String,
-}
-
-impl Capacity {
-    /// Takes what a scheduler tells monitors of one machine: lines `Key:value`.
-    fn learn(&mut self, host_id: u32, text: &str) {
-        let mut host = Host {
-            accepts_jobs: true,
-            ..Host::default()
-        };
-        for line in text.lines() {
-            match line.split_once(':') {
-                Some(("MaxJobs", slots)) => host.slots = slots.parse().unwrap_or(0),
-                Some(("NoRemote", value)) => host.accepts_jobs = value != "true",
-                Some(("Platform", platform)) => host.platform = platform.to_owned(),
-                Some(("State", "Offline")) => {
-                    self.hosts.remove(&host_id);
-                    return;
-                }
-                _ => {}
-            }
-        }
-        self.hosts.insert(host_id, host);
-    }
-
-    /// Slots of the machines that take jobs of others and can run what is built here.
-    pub(crate) fn slots(&self, platform: &str) -> usize {
-        self.workers(platform).map(|host| host.slots as usize).sum()
-    }
-
-    /// How many such machines there are.
-    pub(crate) fn machines(&self, platform: &str) -> usize {
-        self.workers(platform).count()
-    }
-
-    fn workers<'a>(&'a self, platform: &'a str) -> impl Iterator<Item = &'a Host> {
-        self.hosts
-            .values()
-            .filter(move |host| host.accepts_jobs && host.slots > 0 && host.platform == platform)
-    }
-}
+use crate::cli::ask::{self, Daemon};
 
 /// How long schedulers have to answer the broadcast. A build that finds none loses this much.
 const SEARCH: Duration = Duration::from_secs(1);
@@ -73,54 +25,125 @@ const SEARCH: Duration = Duration::from_secs(1);
 /// # Errors
 /// The settings name something that is no scheduler's address.
 pub(crate) async fn scheduler(settings: &Settings<'_>) -> Result<Option<SocketAddr>, WantedError> {
-    let text = |key| settings.text(key).and_then(|text| text.into_string().ok());
-    // Variables are read with their own forgiveness.
-    let in_file = matches!(settings.find(&keys::SCHEDULER).origin, Origin::File(..));
-    let host = in_file.then(|| text(&keys::SCHEDULER)).flatten();
-    let wanted = Wanted {
-        wait: SEARCH,
-        ..Wanted::from_environment(host.as_deref(), text(&keys::NETNAME).as_deref())?
-    };
     // That nobody could be asked is the same to a build as that nobody answered.
-    Ok(discovery::find(&wanted)
+    Ok(discovery::find(&wanted(settings, None, None)?)
         .await
         .ok()
         .map(|found| found.address))
 }
 
-/// How long to wait for the scheduler's answer. Icecream's accept late on a quiet network; the build
-/// does not wait for that.
+/// The scheduler that options name, else the settings, else whoever answers.
+///
+/// # Errors
+/// They name something that is no scheduler's address.
+pub(crate) fn wanted(
+    settings: &Settings<'_>,
+    host: Option<&str>,
+    netname: Option<&str>,
+) -> Result<Wanted, WantedError> {
+    let text = |key| settings.text(key).and_then(|text| text.into_string().ok());
+    // Variables are read with their own forgiveness.
+    let in_file = matches!(settings.find(&keys::SCHEDULER).origin, Origin::File(..));
+    let host = match host {
+        Some(host) => Some(host.to_owned()),
+        None => in_file.then(|| text(&keys::SCHEDULER)).flatten(),
+    };
+    let netname = netname.map(str::to_owned).or_else(|| text(&keys::NETNAME));
+    Ok(Wanted {
+        wait: SEARCH,
+        ..Wanted::from_environment(host.as_deref(), netname.as_deref())?
+    })
+}
+
+/// How long to wait for the scheduler's answer; a build does not wait for a slow one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A newcomer is told of all machines at once; after this much silence the list is complete.
-const SILENCE: Duration = Duration::from_millis(300);
+/// What a scheduler tells of its machines. `None` if it does not answer in time.
+pub(crate) async fn picture(scheduler: SocketAddr) -> Option<Cluster> {
+    glance(at(scheduler), PATIENCE).await.ok()
+}
 
-/// Asks a scheduler, as a monitor would, which machines it has. `None` if it does not answer in time.
-pub(crate) async fn capacity(scheduler: SocketAddr) -> Option<Capacity> {
-    let deadline = Instant::now() + PATIENCE;
-    let limits = Limits {
-        connect: PATIENCE,
-        handshake: PATIENCE,
-        ..Limits::default()
-    };
-    let mut connection = Connection::connect_as_monitor(scheduler, limits)
-        .await
-        .ok()?;
-    connection.send(&Message::MonLogin).await.ok()?;
-    let mut capacity = Capacity::default();
-    while Instant::now() < deadline {
-        match connection
-            .receive(Some(SILENCE), "the list of machines")
-            .await
-        {
-            Ok(Message::MonStats(stats)) => {
-                capacity.learn(stats.host_id, &stats.statmsg.to_string_lossy());
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
+/// This scheduler and no other.
+pub(crate) fn at(scheduler: SocketAddr) -> Wanted {
+    Wanted {
+        netname: ByteString::default(),
+        place: discovery::Place::Host {
+            name: scheduler.ip().to_string(),
+            port: scheduler.port(),
+        },
+        wait: SEARCH,
     }
-    Some(capacity)
+}
+
+/// This machine.
+#[derive(Debug)]
+pub(crate) struct Here {
+    /// What slots are counted for.
+    pub(crate) machine: Machine,
+    /// The scheduler its daemon is connected to.
+    pub(crate) scheduler: Option<SocketAddr>,
+}
+
+/// What this machine's daemon, if it runs one, tells of it.
+///
+/// Blocks for as long as [`ask`] does.
+pub(crate) fn here(socket: Option<&PathBuf>) -> Here {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let platform = gelato_toolchain::names::platform();
+    let mut machine = Machine {
+        node: None,
+        platform,
+        processors: u32::try_from(processors).unwrap_or(u32::MAX),
+        joins: false,
+        jobs_per_processor: None,
+    };
+    let mut scheduler = None;
+    match ask::ask(socket, &json!({ "ask": "status" })) {
+        Daemon::Gelato { answer, .. } => {
+            let link = &answer["scheduler"];
+            scheduler = link["address"]
+                .as_str()
+                .filter(|_| link["connected"] == true)
+                .and_then(|address| address.parse().ok());
+            machine.node = answer["node"].as_str().map(str::to_owned);
+            let records = ask::ask(socket, &json!({ "ask": "records", "last": MEASURED }));
+            if let Daemon::Gelato { answer, .. } = records {
+                machine.jobs_per_processor = jobs_per_processor(&answer["records"]);
+            }
+        }
+        // Its node has the host's name unless its administrator gave it another one.
+        Daemon::Other { .. } | Daemon::Mute { .. } => {
+            let name = rustix::system::uname();
+            machine.node = Some(name.nodename().to_string_lossy().into_owned());
+        }
+        Daemon::Absent { .. } => {}
+    }
+    Here { machine, scheduler }
+}
+
+/// Records by which it is measured how many jobs a processor of this machine keeps going.
+const MEASURED: usize = 200;
+
+/// Fewer say nothing.
+const FEWEST: usize = 20;
+
+/// How many jobs elsewhere went on for each processor that was busy here with preprocessing and sending them.
+fn jobs_per_processor(records: &Value) -> Option<f64> {
+    let remote = records.as_array()?.iter().filter(|record| {
+        record["verdict"] == "remote" && record["cpu"].as_u64().is_some_and(|cpu| cpu > 0)
+    });
+    let mut count = 0;
+    let (mut busy, mut whole) = (0, 0);
+    for record in remote {
+        let phase = |name: &str| record["phases"][name].as_u64().unwrap_or(0);
+        // Waiting is no work for anybody, and would ask for even more jobs where there are too many.
+        let waiting = phase("wait") + phase("slot") + phase("install");
+        let wall = record["wall"].as_u64().unwrap_or(0);
+        busy += record["cpu"].as_u64().unwrap_or(0);
+        whole += wall.saturating_sub(waiting);
+        count += 1;
+    }
+    (count >= FEWEST && busy > 0).then(|| whole as f64 / busy as f64)
 }
 
 /// Whether a daemon of this machine answers where the wrapper will look for one.
@@ -162,15 +185,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_of_usable_machines_are_counted() {
-        let mut capacity = Capacity::default();
-        capacity.learn(1, "Name:a\nMaxJobs:8\nNoRemote:false\nPlatform:x86_64\n");
-        capacity.learn(2, "Name:b\nMaxJobs:4\nNoRemote:true\nPlatform:x86_64\n");
-        capacity.learn(3, "Name:c\nMaxJobs:16\nNoRemote:false\nPlatform:aarch64\n");
-        capacity.learn(4, "Name:d\nMaxJobs:-2\nNoRemote:false\nPlatform:x86_64\n");
-        capacity.learn(5, "Name:e\nMaxJobs:2\nNoRemote:false\nPlatform:x86_64\n");
-        capacity.learn(5, "State:Offline\n");
-        assert_eq!(capacity.slots("x86_64"), 8);
-        assert_eq!(capacity.machines("x86_64"), 1);
+    fn work_here_and_there_is_compared_without_the_waiting() {
+        let record = json!({
+            "verdict": "remote", "cpu": 100, "wall": 2_500, "phases": { "wait": 400, "install": 100 },
+        });
+        let local = json!({ "verdict": "local", "cpu": 900, "wall": 900 });
+        let mut records = vec![record; FEWEST - 1];
+        records.push(local);
+        assert_eq!(jobs_per_processor(&json!(records)), None);
+        records.push(records[0].clone());
+        assert_eq!(jobs_per_processor(&json!(records)), Some(20.0));
+        assert_eq!(jobs_per_processor(&json!("nonsense")), None);
     }
 }

@@ -7,6 +7,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use gelato_monitor::{Cluster, slots};
 use gelato_settings::{Settings, keys};
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
@@ -209,34 +210,31 @@ impl Place {
     }
 
     async fn find(settings: &Settings<'_>) -> anyhow::Result<Place> {
-        let own = std::thread::available_parallelism().map_or(1, usize::from);
-        let platform = gelato_toolchain::names::platform();
         let scheduler = cluster::scheduler(settings).await?;
         let daemon = cluster::daemon_answers(settings).await;
-        let capacity = match scheduler {
-            Some(address) => cluster::capacity(address).await,
-            None => None,
+        let picture = match scheduler {
+            Some(address) => cluster::picture(address).await.unwrap_or_default(),
+            None => Cluster::new(),
         };
-        let remote = capacity
-            .as_ref()
-            .map_or(0, |capacity| capacity.slots(&platform));
-        let machines = capacity
-            .as_ref()
-            .map_or(0, |capacity| capacity.machines(&platform));
+        let mut machine = tokio::task::spawn_blocking(|| cluster::here(None).machine).await?;
+        machine.joins = !daemon;
+        let slots = slots::of(&picture, &machine);
+        let counted = slots.hosts.iter().filter(|host| host.obstacle.is_none());
+        let machines = counted.clone().count() as u64;
         let there = format!(
             "{} with {}",
-            count(machines as u64, "machine", "machines"),
-            count(remote as u64, "slot", "slots")
+            count(machines, "machine", "machines"),
+            count(
+                counted.map(|host| u64::from(host.slots)).sum(),
+                "slot",
+                "slots"
+            )
         );
-        let (private, jobs, description) = match (scheduler, daemon) {
-            (Some(address), true) => (
-                None,
-                remote.max(own),
-                format!("scheduler {address}, {there}"),
-            ),
+        let jobs = slots.suggestion as usize;
+        let (private, description) = match (scheduler, daemon) {
+            (Some(address), true) => (None, format!("scheduler {address}, {there}")),
             (Some(address), false) => (
                 Some(Scheduler::Found(address)),
-                remote + own,
                 format!(
                     "scheduler {address}, {there}; \
                      this machine runs no daemon, so one was started for this build"
@@ -244,12 +242,10 @@ impl Place {
             ),
             (None, true) => (
                 None,
-                own,
                 "the daemon of this machine; no scheduler was found on the network".to_owned(),
             ),
             (None, false) => (
                 Some(Scheduler::Own),
-                own,
                 "no cluster was found on the network, so this machine compiles alone".to_owned(),
             ),
         };

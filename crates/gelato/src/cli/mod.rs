@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod operate;
 pub(crate) mod scheduler;
 pub(crate) mod settings;
+pub(crate) mod slots;
 pub(crate) mod status;
 pub(crate) mod toolchain;
 pub(crate) mod toolchain_test;
@@ -44,6 +45,8 @@ enum Command {
     Toolchain(toolchain::ToolchainArgs),
     /// Watch the cluster in the terminal
     Top(top::Args),
+    /// Say how many jobs a build on this machine may run at once: a number for -j
+    Slots(slots::Args),
     /// Show every setting, what it is, and where it came from
     Config(config::Args),
     /// Show what the daemon of this machine is and does
@@ -94,6 +97,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Command::Toolchain(args) => toolchain::run(args),
         Command::Top(args) => top::run(&args),
+        Command::Slots(args) => slots::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Doctor(args) => doctor::run(&args),
@@ -181,6 +185,7 @@ mod tests {
                 include_str!("../../../../man/icecc-create-env.1"),
             ),
             ("top", include_str!("../../../../man/gelato.1")),
+            ("slots", include_str!("../../../../man/gelato-slots.1")),
             ("config", include_str!("../../../../man/gelato.1")),
             ("status", include_str!("../../../../man/gelato-status.1")),
             ("doctor", include_str!("../../../../man/gelato-doctor.1")),
@@ -216,6 +221,8 @@ mod tests {
             "daemon",
             "scheduler",
             "toolchain",
+            "top",
+            "slots",
             "config",
             "status",
             "doctor",
