@@ -6,10 +6,12 @@ pub(crate) mod config;
 pub(crate) mod daemon;
 pub(crate) mod detach;
 pub(crate) mod doctor;
+pub(crate) mod monitor;
 pub(crate) mod operate;
 pub(crate) mod scheduler;
 pub(crate) mod settings;
 pub(crate) mod slots;
+pub(crate) mod source;
 pub(crate) mod status;
 pub(crate) mod toolchain;
 pub(crate) mod toolchain_test;
@@ -45,6 +47,8 @@ enum Command {
     Toolchain(toolchain::ToolchainArgs),
     /// Watch the cluster in the terminal
     Top(top::Args),
+    /// Show the cluster in a browser
+    Monitor(monitor::Args),
     /// Say how many jobs a build on this machine may run at once: a number for -j
     Slots(slots::Args),
     /// Show every setting, what it is, and where it came from
@@ -97,6 +101,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Command::Toolchain(args) => toolchain::run(args),
         Command::Top(args) => top::run(&args),
+        Command::Monitor(args) => monitor::run(&args),
         Command::Slots(args) => slots::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Status(args) => status::run(&args),
@@ -185,6 +190,7 @@ mod tests {
                 include_str!("../../../../man/icecc-create-env.1"),
             ),
             ("top", include_str!("../../../../man/gelato.1")),
+            ("monitor", include_str!("../../../../man/gelato-monitor.1")),
             ("slots", include_str!("../../../../man/gelato-slots.1")),
             ("config", include_str!("../../../../man/gelato.1")),
             ("status", include_str!("../../../../man/gelato-status.1")),
