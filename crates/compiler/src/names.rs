@@ -41,6 +41,20 @@ impl Language {
         }
     }
 
+    /// The language of a source by the suffix of its name. `cxx`: for a driver that takes C for C++.
+    pub fn of_source(name: &OsStr, cxx: bool) -> Option<Language> {
+        let name = base_name(name);
+        let dot = name.iter().rposition(|&b| b == b'.')?;
+        match name.get(dot + 1..)? {
+            b"c" | b"i" if cxx => Some(Language::Cxx),
+            b"c" | b"i" => Some(Language::C),
+            b"cc" | b"cpp" | b"cxx" | b"cp" | b"c++" | b"C" | b"ii" => Some(Language::Cxx),
+            b"m" => Some(Language::ObjectiveC),
+            b"mm" | b"M" => Some(Language::ObjectiveCxx),
+            _ => None,
+        }
+    }
+
     /// The word after `-x`.
     pub const fn option(self) -> &'static str {
         match self {

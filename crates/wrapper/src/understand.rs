@@ -80,7 +80,7 @@ pub(crate) fn understand(
         compiler = by_name(&found, cxx);
         decision = read(job, &words, &compiler);
     }
-    note(job, &decision, &words);
+    note(job, &decision, &words, compiler.cxx);
     let undecided = match &decision.verdict {
         Verdict::Remote(_) => true,
         Verdict::Local(reason) => {
@@ -175,7 +175,7 @@ fn depends_on_family(reason: LocalReason) -> bool {
 }
 
 /// What the job is about, wherever it is done.
-fn note(job: &mut Job<'_>, decision: &Decision, words: &[OsString]) {
+fn note(job: &mut Job<'_>, decision: &Decision, words: &[OsString], cxx: bool) {
     job.full_job = decision.full_job;
     if decision.full_job {
         let option = words
@@ -190,6 +190,8 @@ fn note(job: &mut Job<'_>, decision: &Decision, words: &[OsString]) {
     job.input.clone_from(&decision.input);
     job.outputs.clone_from(&decision.outputs);
     job.record.subject.clone_from(&decision.subject);
+    let source = decision.input.as_deref();
+    job.record.language = source.and_then(|source| Language::of_source(source, cxx));
 }
 
 fn verdict(

@@ -71,7 +71,7 @@ impl Pass<'_> {
             _ => {}
         }
         let suffix = suffix(&input);
-        let language = self.input_language(suffix)?;
+        let language = self.input_language(&input, suffix)?;
         if self.compiler.family == Family::Gcc
             && matches!(language, Language::ObjectiveC | Language::ObjectiveCxx)
         {
@@ -220,20 +220,19 @@ impl Pass<'_> {
         folders
     }
 
-    fn input_language(&self, suffix: Option<&[u8]>) -> Result<Language, LocalReason> {
+    fn input_language(
+        &self,
+        input: &OsStr,
+        suffix: Option<&[u8]>,
+    ) -> Result<Language, LocalReason> {
         if let Some(language) = self.language {
             return Ok(language);
         }
-        let driver = if self.compiler.cxx {
-            Language::Cxx
-        } else {
-            Language::C
-        };
+        let by_name = Language::of_source(input, self.compiler.cxx);
+        if let Some(language) = by_name {
+            return Ok(language);
+        }
         match suffix {
-            Some(b"c" | b"i") => Ok(driver),
-            Some(b"cc" | b"cpp" | b"cxx" | b"cp" | b"c++" | b"C" | b"ii") => Ok(Language::Cxx),
-            Some(b"m") => Ok(Language::ObjectiveC),
-            Some(b"mm" | b"M") => Ok(Language::ObjectiveCxx),
             Some(
                 b"s" | b"S" | b"sx" | b"ads" | b"adb" | b"f" | b"for" | b"FOR" | b"F" | b"fpp"
                 | b"FPP" | b"r" | b"mi" | b"mii",

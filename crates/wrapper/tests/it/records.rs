@@ -136,6 +136,8 @@ fn local_jobs_name_their_reason_and_what_it_is_about() {
         // Compilers disagree on some, shells on others.
         assert_eq!(code == 0, *exit == 0, "{line}: {code}");
         assert!(record.phases.local <= record.wall);
+        let is_c = record.source.ends_with(".c");
+        assert_eq!(record.language.as_deref(), is_c.then_some("c"), "{line}");
     }
     // Without a wish for a daemon there is none to tell.
     let status = fixture
