@@ -79,6 +79,9 @@ pub struct Config {
     pub ping_after: u64,
     /// Seconds it then has to answer.
     pub ping_grace: u64,
+    /// The same for peers that say that they answer PING, whatever their version: a keepalive is answered by the system even
+    /// if the program stands still.
+    pub heartbeat: u64,
 }
 
 impl Default for Config {
@@ -94,6 +97,7 @@ impl Default for Config {
             decisions_kept: 2048,
             ping_after: 36,
             ping_grace: 6,
+            heartbeat: 5,
         }
     }
 }
@@ -108,6 +112,8 @@ pub(crate) const KEEPALIVE_VERSION: u32 = 27;
 pub(crate) const CONFIGURATION_VERSION: u32 = 24;
 /// First protocol version with NO_CS.
 pub(crate) const NO_CS_VERSION: u32 = 37;
+/// Seconds after PING in which a peer that answers it still gets jobs.
+pub(crate) const ANSWER_TIME: u64 = 1;
 /// Seconds an installation may take.
 pub(crate) const INSTALL_TIMEOUT: u64 = 120;
 /// Seconds a worker is not offered a toolchain it failed to install in time.

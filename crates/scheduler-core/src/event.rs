@@ -125,6 +125,11 @@ pub enum Event {
         /// Name or address.
         host: Text,
     },
+    /// A node says that it answers PING.
+    Watch {
+        /// Who.
+        node: NodeId,
+    },
     /// An operator wants a host to take nothing new, now and at later logins: every daemon of this name or address. What
     /// runs there goes on.
     Rest {

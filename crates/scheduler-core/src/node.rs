@@ -59,6 +59,10 @@ pub struct Node {
     /// An operator wants it to take nothing new.
     pub(crate) resting: bool,
     pub(crate) last_heard: Time,
+    /// It says that it answers PING.
+    pub(crate) answers: bool,
+    /// It was sent PING since.
+    pub(crate) asked: bool,
     /// By kind, see the timers.
     pub(crate) alarms: [Option<Time>; 4],
     /// How fast it is, as we have seen.
@@ -190,6 +194,8 @@ impl Node {
             draining: false,
             resting: false,
             last_heard: now,
+            answers: false,
+            asked: false,
             alarms: [None; 4],
             pace: Pace::new(1.0),
             send_ms: UNKNOWN_SEND_MS,

@@ -1,5 +1,5 @@
 //! What Gelato's daemons tell about themselves for people: release, sandbox, and why they take no jobs or fewer. Icecream's
-//! say nothing of this. Decides nothing: a word of a daemon about itself is shown and not believed.
+//! say nothing of this. A word of a daemon about itself is shown and not believed, but that it answers PING.
 
 use gelato_wire::ByteString;
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub(crate) struct About {
     pub(crate) sandbox: String,
     /// Why it takes no jobs of others, or fewer.
     pub(crate) remark: String,
+    /// It answers PING.
+    pub(crate) answers_ping: bool,
 }
 
 impl About {
@@ -40,10 +42,12 @@ impl About {
             .filter_map(Value::as_str)
             .collect();
         note.as_object()?;
+        let answers = note.get("answers").and_then(Value::as_array);
         Some(About {
             software: word("version"),
             sandbox: word("sandbox"),
             remark: line(Some(&remarks.join("; ")), LONGEST_REMARK),
+            answers_ping: answers.is_some_and(|all| all.iter().any(|one| one == "ping")),
         })
     }
 
@@ -71,8 +75,9 @@ mod tests {
 
     #[test]
     fn notes_become_short_lines() {
-        let note = "{\"version\":\"0.1.0\",\"sandbox\":\"landlock\",\"remarks\":[\"a\\nLoad:0\",\"b\"],\"new\":1}";
+        let note = "{\"version\":\"0.1.0\",\"sandbox\":\"landlock\",\"remarks\":[\"a\\nLoad:0\",\"b\"],\"answers\":[1,\"ping\"],\"new\":1}";
         let about = About::parse(&note.into()).unwrap();
+        assert!(about.answers_ping);
         assert_eq!(about.remark, "a Load:0; b");
         assert_eq!(about.suffix(), " sandbox=landlock (a Load:0; b)");
         let long = format!("{{\"remarks\":[\"{}\"]}}", "x".repeat(9000));

@@ -488,7 +488,14 @@ impl Hub {
         if link.about == about {
             return;
         }
+        let answers_ping = about.as_ref().is_some_and(|about| about.answers_ping);
         link.about = about;
+        if answers_ping {
+            self.happen(Event::Watch { node });
+        }
+        let Some(link) = self.nodes.get(&node) else {
+            return;
+        };
         if let Some((stats, _)) = link.shown.clone()
             && !self.monitors.is_empty()
         {

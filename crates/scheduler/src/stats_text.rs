@@ -149,6 +149,7 @@ mod tests {
             software: "0.1.0".to_owned(),
             sandbox: String::new(),
             remark: "paused".to_owned(),
+            answers_ping: true,
         };
         let full = NodeStats {
             slots: -2,

@@ -460,6 +460,7 @@ impl Core {
             "sandbox": about.sandbox,
             "mode": self.courtesy.mode().name(),
             "remarks": remarks,
+            "answers": ["ping"],
         })
         .to_string();
         if self.desk.noted.as_ref() != Some(&text) {

@@ -91,11 +91,8 @@ impl Core {
                 debug!("{text}");
                 self.report(Message::StatusText(StatusText { text: text.into() }));
             }
-            Message::Ping => {
-                if !link.version.at_least(27) {
-                    self.report(Message::Ping);
-                }
-            }
+            // Icecream's asks only daemons below protocol 27; ours whoever says that it answers.
+            Message::Ping => self.report(Message::Ping),
             other => {
                 let reason = format!("the scheduler sent {}, which it must not", other.name());
                 self.actions.push(Action::DropLink(reason));

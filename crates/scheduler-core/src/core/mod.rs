@@ -349,6 +349,7 @@ impl Core {
             Event::Unblock { host } => {
                 self.blocked.remove(&host);
             }
+            Event::Watch { node } => self.watch(now, node),
             Event::Rest { host } => self.rest(host, out),
             Event::Resume { host } => self.resume(&host, out),
             Event::Drain => self.drain(now),
@@ -418,6 +419,7 @@ fn event_sender(event: &Event) -> Option<NodeId> {
         | Event::LocalDone { node, .. }
         | Event::Blacklist { node, .. }
         | Event::Ping { node }
+        | Event::Watch { node }
         | Event::Left { node }
         | Event::Reachability { node, .. } => Some(*node),
         Event::Login(_)

@@ -3,7 +3,8 @@
 
 use crate::action::{Action, MonitorEvent, Note};
 use crate::config::{
-    AVOID_AFTER_TIMEOUT, INSTALL_TIMEOUT, LOAD_FULL, TEST_AGAIN, TEST_PAUSE_MAX, limits,
+    ANSWER_TIME, AVOID_AFTER_TIMEOUT, INSTALL_TIMEOUT, LOAD_FULL, TEST_AGAIN, TEST_PAUSE_MAX,
+    limits,
 };
 use crate::core::Core;
 use crate::core::membership::{tell_all, within};
@@ -53,8 +54,15 @@ impl Core {
     pub(super) fn heard_from(&mut self, id: NodeId, now: Time) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.last_heard = now;
+            node.asked = false;
             if node.suspended {
                 node.suspended = false;
+                let patience = if node.answers {
+                    self.config.heartbeat
+                } else {
+                    self.config.ping_after
+                };
+                self.set_alarm(id, Alarm::Silence, Some(now.plus_seconds(patience)));
                 self.refresh(id);
             }
         }
@@ -200,30 +208,56 @@ impl Core {
         }
     }
 
+    /// From now on silence of this node counts, whatever its version.
+    pub(super) fn watch(&mut self, now: Time, id: NodeId) {
+        let due = now.plus_seconds(self.config.heartbeat);
+        if let Some(node) = self.nodes.get_mut(&id)
+            && !node.answers
+        {
+            node.answers = true;
+            self.set_alarm(id, Alarm::Silence, Some(due));
+        }
+    }
+
+    /// First it is asked; if it does not answer it gets no more jobs, and then it is given up.
     fn silence(&mut self, now: Time, id: NodeId, out: &mut Vec<Action>) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let patience = if node.suspended {
-            self.config.ping_after + self.config.ping_grace
+        let (patience, answer_time) = if node.answers {
+            (self.config.heartbeat, ANSWER_TIME)
         } else {
-            self.config.ping_after
+            (self.config.ping_after, 0)
         };
-        let due = node.last_heard.plus_seconds(patience);
+        let more = match (node.suspended, node.asked) {
+            (true, _) => answer_time + self.config.ping_grace,
+            (false, true) => answer_time,
+            (false, false) => 0,
+        };
+        let due = node.last_heard.plus_seconds(patience + more);
         if now < due {
             self.set_alarm(id, Alarm::Silence, Some(due));
-        } else if node.suspended {
-            self.remove(id, Some(Dropped::Silent), out);
-        } else {
-            node.suspended = true;
-            out.push(Action::Ping { node: id });
-            self.set_alarm(
-                id,
-                Alarm::Silence,
-                Some(now.plus_seconds(self.config.ping_grace)),
-            );
-            self.refresh(id);
+            return;
         }
+        if node.suspended {
+            self.remove(id, Some(Dropped::Silent), out);
+            return;
+        }
+        if !node.asked {
+            node.asked = true;
+            out.push(Action::Ping { node: id });
+            if answer_time > 0 {
+                self.set_alarm(id, Alarm::Silence, Some(now.plus_seconds(answer_time)));
+                return;
+            }
+        }
+        node.suspended = true;
+        self.set_alarm(
+            id,
+            Alarm::Silence,
+            Some(now.plus_seconds(self.config.ping_grace)),
+        );
+        self.refresh(id);
     }
 
     fn installation_timed_out(&mut self, now: Time, id: NodeId, out: &mut Vec<Action>) {

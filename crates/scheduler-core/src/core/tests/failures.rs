@@ -265,6 +265,26 @@ fn old_peers_are_pinged_and_dropped_if_silent() {
 }
 
 #[test]
+fn who_says_that_it_answers_ping_is_asked_soon_and_gets_no_jobs_until_it_answers() {
+    let mut world = World::new();
+    let worker = world.worker(2);
+    world.event(Event::Watch { node: worker });
+    let asked = |actions: &[Action]| actions.contains(&Action::Ping { node: worker });
+    let slots = |world: &World| world.core.node(worker).map(|node| node.shown_slots());
+    assert!(!asked(&world.pass(4)));
+    assert!(asked(&world.pass(1)));
+    assert_eq!(slots(&world), Some(2));
+    world.event(Event::Ping { node: worker });
+    assert!(!asked(&world.pass(4)));
+    assert!(asked(&world.pass(2)));
+    assert_eq!(slots(&world), Some(-2));
+    world.event(Event::Ping { node: worker });
+    assert_eq!(slots(&world), Some(2));
+    assert_eq!(dropped(&world.pass(11)), []);
+    assert_eq!(dropped(&world.pass(1)), [(worker, Dropped::Silent)]);
+}
+
+#[test]
 fn an_unreachable_worker_is_tested_again_with_growing_pauses() {
     let mut world = World::new();
     let asker = world.asker();
