@@ -252,6 +252,10 @@ keys! {
         "Addresses and networks that may connect; also private (networks that are not on the Internet) and any";
     SCHEDULER_DENY = "scheduler"."deny", List, Computed("none"), [],
         "The same for those that may not; the most specific network decides";
+    SCHEDULER_WEB = "scheduler"."web", Text, Computed("127.0.0.1:8767 if the scheduler has its usual port, else nowhere"), [],
+        "Address and port of the web page; at another address than the machine's own, every request needs the control token";
+    SCHEDULER_NO_WEB = "scheduler"."no-web", Switch, Fixed("false"), [],
+        "Serve no web page";
 
     BUILD_JOBS = "build"."jobs", Integer(1, 65535), Computed("as many as the cluster has slots"), [],
         "Jobs of gelato build at once";

@@ -16,6 +16,7 @@ pub(crate) mod status;
 pub(crate) mod toolchain;
 pub(crate) mod toolchain_test;
 pub(crate) mod top;
+pub(crate) mod web;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

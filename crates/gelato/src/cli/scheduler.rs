@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::daemon::access::{rule, rules};
 use crate::cli::detach::{self, Detached};
+use crate::cli::web::{self, WebArgs};
 use crate::systemd::notify::Notifier;
 
 /// The user a scheduler started by root becomes.
@@ -108,6 +109,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NETWORK,…", value_delimiter = ',', value_parser = rule)]
     deny: Option<Vec<String>>,
     #[command(flatten)]
+    web: WebArgs,
+    #[command(flatten)]
     detached: Detached,
 }
 
@@ -140,7 +143,8 @@ fn serve(args: Args) -> anyhow::Result<()> {
     tracing::info!("Debug level: {}", args.verbose);
     let folder = state.filter(|folder| is_there(folder));
     config.control_token = token(&args, folder.as_deref())?;
-    config.history = folder.map(|folder| history_in(&folder, &args));
+    let token = config.control_token.clone();
+    config.history = folder.as_deref().map(|folder| history_in(folder, &args));
     super::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -153,12 +157,20 @@ fn serve(args: Args) -> anyhow::Result<()> {
         let notifier = Notifier::from_environment();
         notifier.ready();
         let pid_file = PidFile::write(Path::new(PID_FILE));
+        let token = token.as_ref().map(Token::digits);
+        let web = web::start(
+            &args.web,
+            &scheduler,
+            &args.netname,
+            token,
+            folder.as_deref(),
+        );
         let stopping = async {
             signals.end(&notifier).await;
             notifier.stopping(LONGEST_STOP);
         };
         scheduler.run(stopping).await;
-        drop(pid_file);
+        drop((web, pid_file));
         Ok(())
     });
     // Tasks that wait for peers need not be waited for.
@@ -201,6 +213,7 @@ fn config_of(args: &Args) -> anyhow::Result<Config> {
     };
     config.core.algorithm = args.algorithm;
     config.core.own_machine_percent = args.own_machine_share;
+    config.core.heartbeat = args.heartbeat;
     config.core.ping_after = args.ping_after;
     config.core.ping_grace = args.ping_grace;
     config.core.seed = u64::from(now.subsec_nanos()) ^ now.as_secs().rotate_left(32);
