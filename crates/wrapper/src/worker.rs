@@ -25,6 +25,9 @@ use crate::toolchains::Toolchain;
 use crate::waiting::{self, Ended};
 use crate::whole::is_whole;
 
+/// For the connection, and then for the version exchange. Both are matters of milliseconds; a machine that takes longer is
+/// gone or stands still, and another one is asked (Icecream: 10 s and 15 s).
+const GREETING_WAIT: Duration = Duration::from_secs(5);
 /// For the reason of a no, which comes with it or never.
 const AFTERWORD_WAIT: Duration = Duration::from_secs(1);
 /// For the verdict on a toolchain after it was sent.
@@ -89,6 +92,11 @@ impl<'a> Worker<'a> {
         signals: &'a Signals,
         log: &'a Log,
     ) -> Result<Worker<'a>, Stop> {
+        let limits = Limits {
+            connect: GREETING_WAIT,
+            handshake: GREETING_WAIT,
+            ..limits
+        };
         let connection = Connection::connect_tcp_unless(address, limits, signals.fd())
             .map_err(|error| worker_lost(&error, 2));
         signals.check()?;
