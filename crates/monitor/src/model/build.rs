@@ -1,6 +1,6 @@
 //! Builds: jobs that belong together because their records say so, else jobs of one submitter without a longer pause between them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gelato_record::{JobRecord, Verdict};
 
@@ -76,6 +76,8 @@ pub struct Build {
     curve: Curve,
     works: Vec<Work>,
     analysis: Option<Box<Analysis>>,
+    /// Whether its records are not kept any more.
+    is_final: bool,
 }
 
 impl Build {
@@ -205,9 +207,11 @@ impl Build {
         {
             *self.reasons.entry(code.clone()).or_default() += 1;
         }
-        if self.works.len() >= MOST_WORKS || self.analysis.is_some() {
+        if self.works.len() >= MOST_WORKS || self.is_final {
             return 0;
         }
+        // With what came late it is another one.
+        self.analysis = None;
         self.works.push(Work::of(record));
         1
     }
@@ -246,7 +250,7 @@ pub(super) struct Builds {
     count: u64,
     works: usize,
     /// Those without a final verdict, the oldest first.
-    unfinished: std::collections::BTreeSet<u64>,
+    unfinished: BTreeSet<u64>,
     forgotten: Vec<u64>,
 }
 
@@ -311,6 +315,7 @@ impl Builds {
                 break;
             };
             if let Some(build) = self.all.get_mut(&oldest) {
+                build.is_final = true;
                 self.works -= build.works.len();
                 build.works = Vec::new();
             }
@@ -381,26 +386,32 @@ impl Builds {
         }
     }
 
-    /// Gives builds that are over, and of which no record is to be expected, their last verdict: numbers of these.
+    /// Gives builds that are over their verdicts, and lets go of the records of those for which no more are to be expected:
+    /// numbers of builds that have a new one.
     pub(super) fn finish(&mut self, now: u64, facts: impl Fn(&Build) -> Facts) -> Vec<u64> {
-        let over = |build: &&Build| !build.is_open(now) && now.saturating_sub(build.last) > LATE;
-        let over: Vec<u64> = self
-            .unfinished
-            .iter()
-            .filter_map(|number| self.all.get(number))
-            .filter(over)
-            .map(|build| build.number)
-            .collect();
-        for number in &over {
-            self.unfinished.remove(number);
-            if let Some(build) = self.all.get_mut(number) {
-                let facts = facts(build);
-                build.analysis = build.analysis(facts).map(Box::new);
+        let mut judged = Vec::new();
+        let mut finished = Vec::new();
+        for number in &self.unfinished {
+            let Some(build) = self.all.get_mut(number).filter(|build| !build.is_open(now)) else {
+                continue;
+            };
+            if build.analysis.is_none() && !build.works.is_empty() {
+                build.analysis = build.analysis(facts(build)).map(Box::new);
+                judged.push(*number);
+            }
+            if now.saturating_sub(build.last) > LATE {
+                finished.push(*number);
+            }
+        }
+        for number in finished {
+            self.unfinished.remove(&number);
+            if let Some(build) = self.all.get_mut(&number) {
+                build.is_final = true;
                 self.works -= build.works.len();
                 build.works = Vec::new();
             }
         }
-        over
+        judged
     }
 
     fn open(&mut self, now: u64, client: HostId) -> u64 {
