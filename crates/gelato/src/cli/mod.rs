@@ -8,6 +8,7 @@ pub(crate) mod detach;
 pub(crate) mod doctor;
 pub(crate) mod monitor;
 pub(crate) mod operate;
+pub(crate) mod records;
 pub(crate) mod scheduler;
 pub(crate) mod settings;
 pub(crate) mod slots;
@@ -17,6 +18,7 @@ pub(crate) mod toolchain;
 pub(crate) mod toolchain_test;
 pub(crate) mod top;
 pub(crate) mod web;
+pub(crate) mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -56,6 +58,8 @@ enum Command {
     Config(config::Args),
     /// Show what the daemon of this machine is and does
     Status(status::Args),
+    /// Say what became of a job and why: where it was done, on what grounds, what to change
+    Why(why::Args),
     /// Look for what is wrong with this machine or its place in the cluster
     Doctor(doctor::Args),
     /// Take no jobs of other machines for a while
@@ -106,6 +110,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Slots(args) => slots::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Pause(args) => operate::pause(&args),
         Command::Resume(args) => operate::resume(&args),
@@ -195,6 +200,7 @@ mod tests {
             ("slots", include_str!("../../../../man/gelato-slots.1")),
             ("config", include_str!("../../../../man/gelato.1")),
             ("status", include_str!("../../../../man/gelato-status.1")),
+            ("why", include_str!("../../../../man/gelato-why.1")),
             ("doctor", include_str!("../../../../man/gelato-doctor.1")),
             ("pause", include_str!("../../../../man/gelato-pause.1")),
             ("resume", include_str!("../../../../man/gelato-pause.1")),
@@ -232,6 +238,7 @@ mod tests {
             "slots",
             "config",
             "status",
+            "why",
             "doctor",
             "pause",
             "resume",
