@@ -163,7 +163,7 @@ function VerdictPanel({ build }: { build: BuildRow }) {
                 {verdict.what_if.map(({ slots, wall_ms }) => (
                   <tr key={slots}>
                     <th scope="row">{plural(slots, "slot")}</th>
-                    <td>
+                    <td class="bar">
                       <Meter share={wall_ms / longest} />
                     </td>
                     <td class="end">{duration(wall_ms)}</td>
@@ -253,6 +253,9 @@ function Longest({ jobs }: { jobs: JobRow[] }) {
             <tr>
               <th scope="col">File</th>
               <th scope="col">On</th>
+              <th scope="col">
+                <span class="behind">Time as a bar</span>
+              </th>
               <th scope="col" class="end">
                 Time
               </th>
@@ -261,14 +264,18 @@ function Longest({ jobs }: { jobs: JobRow[] }) {
           <tbody>
             {longest.map((job) => (
               <tr key={job.id}>
-                <td>
+                <td class="name">
                   <a class="mono" href={href("jobs", job.id)}>
                     {shownFile(job.file)}
                   </a>
-                  <Meter share={(job.duration_ms ?? 0) / Math.max(1, most)} tone={job.kind} />
                 </td>
                 <td>
                   <HostName id={job.server ?? job.client} />
+                </td>
+                <td>
+                  <span class="short-meter">
+                    <Meter share={(job.duration_ms ?? 0) / Math.max(1, most)} tone={job.kind} />
+                  </span>
                 </td>
                 <td class="end">{duration(job.duration_ms)}</td>
               </tr>

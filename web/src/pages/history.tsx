@@ -10,7 +10,7 @@ import { onTheme, themeColour } from "../live/settings";
 import { count, duration, percent } from "../logic/format";
 import { mix } from "../logic/heat";
 import type { History } from "../types";
-import { Empty, Figure, PageHead, Panel, Segmented } from "../ui/bits";
+import { Empty, Figure, KindTag, PageHead, Panel, Segmented } from "../ui/bits";
 import { TimeChart } from "../ui/chart";
 
 const SPANS = {
@@ -118,6 +118,13 @@ function Charts({ history, span }: { history: History; span: Span }) {
       <div class="columns">
         <Panel title="Jobs an hour" class="span-4">
           <TimeChart label="Jobs an hour" at={at} series={jobs} height={150} />
+          <ul class="legend">
+            {(["remote", "own", "local"] as const).map((kind) => (
+              <li key={kind}>
+                <KindTag kind={kind} />
+              </li>
+            ))}
+          </ul>
         </Panel>
         <Panel title="Failed or lost" class="span-4">
           <TimeChart label="Failed or lost jobs, in percent" at={at} series={wrong} height={150} unit={(value) => `${Math.round(value * 10) / 10} %`} />
@@ -140,7 +147,7 @@ function Heat({ history }: { history: History }) {
   };
   const rows = hosts.map((host) => ({ ...host, mean: mean(host.busy) })).sort((a, b) => (b.mean ?? -1) - (a.mean ?? -1));
   return (
-    <Panel title="Use of each host" note="pale is idle, dark is full; who is always dark is short of slots">
+    <Panel title="Use of each host" note="the stronger the fuller: who is always full is short of slots">
       <ul class="stack-tight">
         {rows.map(({ name, busy, mean: average }) => (
           <li key={name} class="heat">

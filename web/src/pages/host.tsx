@@ -84,27 +84,42 @@ function Slots({ host, here, now }: { host: HostRow; here: JobRow[]; now: number
   const byId = new Map(here.map((job) => [job.id, job]));
   const placed = new Set(host.lanes);
   const rest = here.filter(({ id }) => !placed.has(id));
-  const rows = Array.from({ length: lanes }, (_, lane) => byId.get(host.lanes[lane] ?? -1) ?? null);
+  const busy = Array.from({ length: lanes }, (_, lane) => ({ lane, job: byId.get(host.lanes[lane] ?? -1) ?? null }));
+  const free = busy.filter(({ job }) => job === null).map(({ lane }) => lane + 1);
+  const taken = [...busy.filter(({ job }) => job !== null), ...rest.map((job, at) => ({ lane: lanes + at, job }))];
   return (
     <ul class="lanes">
-      {[...rows, ...rest].map((job, lane) => (
-        <li key={lane}>
-          <span class="faint">{lane + 1}</span>
-          {job === null ? (
-            <span class="faint">free</span>
-          ) : (
-            <>
-              <a class="file mono" href={href("jobs", job.id)} title={shownFile(job.file)}>
-                {shownFile(job.file)}
-              </a>
-              <HostName id={job.client} />
-              <span>{age(now - (job.begun ?? now))}</span>
-            </>
-          )}
+      {taken.map(({ lane, job }) =>
+        job === null ? null : (
+          <li key={lane}>
+            <span class="faint">{lane + 1}</span>
+            <a class="file mono" href={href("jobs", job.id)} title={shownFile(job.file)}>
+              {shownFile(job.file)}
+            </a>
+            <HostName id={job.client} />
+            <span>{age(now - (job.begun ?? now))}</span>
+          </li>
+        ),
+      )}
+      {free.length > 0 && (
+        <li class="faint">
+          <span />
+          free: {spans(free)}
         </li>
-      ))}
+      )}
     </ul>
   );
+}
+
+/** `3, 5–8`. */
+function spans(numbers: readonly number[]): string {
+  const parts: [number, number][] = [];
+  for (const number of numbers) {
+    const last = parts[parts.length - 1];
+    if (last !== undefined && last[1] === number - 1) last[1] = number;
+    else parts.push([number, number]);
+  }
+  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ");
 }
 
 const MOST_LINES = 40;

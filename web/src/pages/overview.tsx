@@ -43,24 +43,24 @@ function Figures({ cluster }: { cluster: ClusterRow }) {
   return (
     <dl class="figures">
       <Figure
-        label="Busy"
+        label="Busy slots"
         value={count(cluster.running)}
-        unit={`of ${plural(cluster.slots, "slot")}`}
-        sub={`${count(cluster.running_here)} on the submitter's own machine`}
+        unit={`of ${count(cluster.slots)}`}
+        sub={`${count(cluster.running_here)} at the submitter's`}
       />
       <Figure label="Queued" value={count(cluster.queued)} unit={cluster.queued === 1 ? "job" : "jobs"} sub="wait for a worker" />
       <Figure
         label="Local"
         value={percent(cluster.local_percent)}
-        sub={`${count(totals.own + totals.local)} of ${count(all)} jobs stayed home`}
+        sub={`${count(totals.own + totals.local)} of ${count(all)} jobs`}
       />
       <Figure label="Hosts" value={count(cluster.hosts)} sub={`${count(cluster.available)} take work, ${count(cluster.active)} at work`} />
-      <Figure label="Done elsewhere" value={count(totals.remote)} unit={totals.remote === 1 ? "job" : "jobs"} sub="since the watching began" />
+      <Figure label="Done elsewhere" value={count(totals.remote)} unit={totals.remote === 1 ? "job" : "jobs"} sub="since watching began" />
       <Figure
         label="Failed or lost"
         value={count(trouble)}
         tone={totals.lost > 0 ? "warn" : undefined}
-        sub={`${count(totals.failed)} failed, ${count(totals.lost)} lost, ${count(totals.cancelled)} cancelled`}
+        sub={`${count(totals.lost)} lost, ${count(totals.cancelled)} cancelled`}
       />
     </dl>
   );
