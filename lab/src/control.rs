@@ -20,6 +20,8 @@ pub struct Node {
     pub slots: u32,
     /// Load in thousandths; at 1000 the node gets no job.
     pub load: u32,
+    /// It has not answered a PING, and gets no job either.
+    pub suspended: bool,
 }
 
 /// One connection to the text port.
@@ -105,7 +107,8 @@ fn parse_node(line: &str) -> Result<Node> {
         let (_, slots) = field("jobs=")?.split_once('/')?;
         Some(Node {
             name: name.to_owned(),
-            slots: slots.parse().ok()?,
+            slots: slots.trim_start_matches('-').parse().ok()?,
+            suspended: slots.starts_with('-'),
             load: field("load=")?.parse().ok()?,
         })
     };
@@ -126,7 +129,8 @@ mod tests {
             Node {
                 name: "w1".into(),
                 slots: 2,
-                load: 97
+                load: 97,
+                suspended: false
             }
         );
     }
