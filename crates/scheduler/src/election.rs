@@ -1,11 +1,12 @@
-//! Other schedulers of the same network. The better one (newer protocol, then longer running) keeps the daemons.
+//! Other schedulers of the same network. The better one (newer protocol, then longer running, then the lower address, as
+//! daemons choose) keeps the daemons.
 //!
 //! An announcement is one unauthenticated datagram, so it only makes us look: nobody is sent away before a scheduler
 //! at that address has said the same of itself when asked, and has accepted a connection.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use gelato_net::Limits;
@@ -33,6 +34,9 @@ const NOT_AGAIN_FOR: Duration = Duration::from_secs(60);
 /// Wrong claims remembered.
 const REMEMBERED: usize = 64;
 
+/// Claims that wait to be looked at.
+const CLAIMS: usize = 8;
+
 /// Answers those who look for a scheduler, announces this one, and gives way to a better one. For ever.
 pub(crate) async fn listen(mut responder: Responder, config: Config, hub: mpsc::Sender<Input>) {
     let port = responder.port();
@@ -41,22 +45,39 @@ pub(crate) async fn listen(mut responder: Responder, config: Config, hub: mpsc::
         start_time: config.start_time,
         netname: config.netname.as_str().into(),
     };
-    let mut wrong: VecDeque<(IpAddr, Announcement, Instant)> = VecDeque::new();
+    let mut wrong: VecDeque<(SocketAddr, Announcement, Instant)> = VecDeque::new();
+    let mut claims: VecDeque<Heard> = VecDeque::new();
     let mut checking = None;
+    let look_at_next = |checking: &mut Option<Check>, claims: &mut VecDeque<Heard>| {
+        if checking.is_none()
+            && let Some(heard) = claims.pop_front()
+        {
+            let ports = ports_of(&heard, &config.announce_to, port);
+            *checking = Some(tokio::spawn(async move {
+                let confirmed = exists(&heard, &ports).await;
+                (heard, confirmed)
+            }));
+        }
+    };
     loop {
         let heard = tokio::select! {
             heard = responder.next() => heard,
             (heard, confirmed) = finished(&mut checking) => {
                 checking = None;
-                if confirmed {
-                    give_way(&heard, &hub).await;
+                if let Some(other) = confirmed {
+                    if heard.announcement != own || is_before_us(other, port).await {
+                        give_way(&heard, &hub).await;
+                    } else {
+                        tracing::debug!("{other} started when we did, and gives way to us");
+                    }
                 } else {
                     tracing::warn!("ignored the announcement from {}: no such scheduler answers there", heard.from);
                     if wrong.len() == REMEMBERED {
                         wrong.pop_front();
                     }
-                    wrong.push_back((heard.from.ip(), heard.announcement, Instant::now()));
+                    wrong.push_back((heard.from, heard.announcement, Instant::now()));
                 }
+                look_at_next(&mut checking, &mut claims);
                 continue;
             }
         };
@@ -67,24 +88,32 @@ pub(crate) async fn listen(mut responder: Responder, config: Config, hub: mpsc::
             heard.announcement.netname
         );
         wrong.retain(|(.., since)| since.elapsed() < NOT_AGAIN_FOR);
-        let known_wrong = wrong.iter().any(|(ip, announcement, _)| {
-            *ip == heard.from.ip() && *announcement == heard.announcement
+        let known_wrong = wrong.iter().any(|(from, announcement, _)| {
+            *from == heard.from && *announcement == heard.announcement
         });
-        if own.yields_to(&heard.announcement)
+        let tie = heard.announcement == own;
+        if (own.yields_to(&heard.announcement) || tie)
             && !config.persistent_clients
             && !known_wrong
-            && checking.is_none()
+            && !claims.contains(&heard)
         {
-            let ports = ports_of(&heard, &config.announce_to, port);
-            checking = Some(tokio::spawn(async move {
-                let confirmed = exists(&heard, &ports).await;
-                (heard, confirmed)
-            }));
+            // While one is looked at, the latest others wait.
+            if claims.len() == CLAIMS {
+                claims.pop_front();
+            }
+            claims.push_back(heard);
         }
+        look_at_next(&mut checking, &mut claims);
     }
 }
 
-async fn finished(checking: &mut Option<tokio::task::JoinHandle<(Heard, bool)>>) -> (Heard, bool) {
+/// The other one, if it is what it says.
+type Confirmed = Option<SocketAddr>;
+
+/// A claim being looked at.
+type Check = tokio::task::JoinHandle<(Heard, Confirmed)>;
+
+async fn finished(checking: &mut Option<Check>) -> (Heard, Confirmed) {
     if let Some(task) = checking
         && let Ok(result) = task.await
     {
@@ -111,8 +140,21 @@ fn ports_of(heard: &Heard, announce_to: &[u16], own: u16) -> Vec<u16> {
     ports
 }
 
-/// Whether a scheduler that claims the same answers there.
-async fn exists(heard: &Heard, ports: &[u16]) -> bool {
+/// Our address as `other` sees it.
+async fn own_address(other: SocketAddr, port: u16) -> io::Result<SocketAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    // Sends nothing, but chooses the way.
+    socket.connect(other).await?;
+    Ok(SocketAddr::new(socket.local_addr()?.ip(), port))
+}
+
+/// Whether daemons that know both choose the other one, if both started in the same second.
+async fn is_before_us(other: SocketAddr, port: u16) -> bool {
+    matches!(own_address(other, port).await, Ok(own) if other < own)
+}
+
+/// Where a scheduler that claims the same answers, if one does.
+async fn exists(heard: &Heard, ports: &[u16]) -> Confirmed {
     for port in ports {
         let address = SocketAddr::new(heard.from.ip(), *port);
         let limits = Limits {
@@ -122,10 +164,10 @@ async fn exists(heard: &Heard, ports: &[u16]) -> bool {
         if claims_the_same(address, &heard.announcement).await
             && Connection::connect_tcp(address, limits).await.is_ok()
         {
-            return true;
+            return Some(address);
         }
     }
-    false
+    None
 }
 
 /// Asks one scheduler what it is. Our own answer, if a forged announcement leads back to us, does not pass.
@@ -186,8 +228,15 @@ mod tests {
             from: address,
             announcement: announcement(44, 10, "here"),
         };
-        assert!(!exists(&heard, &[address.port()]).await);
+        assert_eq!(exists(&heard, &[address.port()]).await, None);
         answering.abort();
+    }
+
+    #[tokio::test]
+    async fn among_equals_the_lower_address_is_first() {
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert!(is_before_us(at(5000), 5001).await);
+        assert!(!is_before_us(at(5001), 5000).await);
     }
 
     #[test]

@@ -191,9 +191,9 @@ impl Responder {
                 self.send(&self.identity.reply().encode(asker), from);
                 None
             }
-            // Our own announcement comes back to us.
+            // Our own announcement comes back to us; another scheduler may have started in the same second.
             Ok(Datagram::Announcement(announcement))
-                if announcement == self.identity.announcement() =>
+                if announcement == self.identity.announcement() && self.is_own(from) =>
             {
                 None
             }
@@ -204,6 +204,17 @@ impl Responder {
                 None
             }
         }
+    }
+
+    /// Whether this is our address, as one sees it that sends to `from`: what we announce goes out from our port.
+    fn is_own(&self, from: SocketAddr) -> bool {
+        let own = || {
+            let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            // Sends nothing, but chooses the way.
+            socket.connect(from)?;
+            socket.local_addr()
+        };
+        from.port() == self.identity.port && own().is_ok_and(|own| own.ip() == from.ip())
     }
 
     fn announce(&mut self) {

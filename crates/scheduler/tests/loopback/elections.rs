@@ -1,5 +1,6 @@
 //! Two schedulers on one network, and liars.
 
+use std::cmp::Ordering;
 use std::net::Ipv4Addr;
 
 use gelato_net::discovery::Reach;
@@ -83,6 +84,50 @@ async fn daemons_are_sent_to_the_older_scheduler() {
     assert!(younger.control("listcs\n").await.contains(" returns ("));
     older.stop().await;
     younger.stop().await;
+}
+
+/// A scheduler that started when the first did and announces itself to it, with an address that compares so.
+async fn second(first: &Cluster, comparison: Ordering) -> Cluster {
+    loop {
+        // The system gives out ports in no order.
+        let second = Cluster::with(Config {
+            start_time: 1000,
+            ..config()
+        })
+        .await;
+        let found = second.address.cmp(&first.address) == comparison;
+        let port = second.address.port();
+        second.stop().await;
+        if found {
+            // Now at that port, and heard.
+            return Cluster::with(Config {
+                port,
+                ..announced_to(first.address.port(), 1000)
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_started_together_the_lower_address_keeps_the_daemons() {
+    let first = Cluster::with(Config {
+        start_time: 1000,
+        ..config()
+    })
+    .await;
+    let mut daemon = first.asker("w").await;
+    let mut idle = first.asker("idle").await;
+    let higher = second(&first, Ordering::Greater).await;
+    for client in 0..50 {
+        daemon.ask(client).await;
+        assert!(matches!(daemon.peer.receive().await, Message::NoCs(_)));
+    }
+    higher.stop().await;
+    let lower = second(&first, Ordering::Less).await;
+    idle.peer.closed().await;
+    lower.stop().await;
+    first.stop().await;
 }
 
 #[tokio::test]
