@@ -35,6 +35,8 @@ export interface ClusterRow {
   has_records: boolean;
   now: number;
   busy_strip: number[];
+  /** Names and addresses of blocked hosts, if the scheduler tells. */
+  blocked?: string[];
 }
 
 export interface Figures {

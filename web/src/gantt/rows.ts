@@ -48,6 +48,7 @@ export class Rows {
 
   private place(job: JobRow): void {
     const host = job.server ?? job.client;
+    if (this.known.has(job.id)) return;
     this.known.add(job.id);
     if (host === null || job.begun === null) return;
     const local = job.kind === "local";

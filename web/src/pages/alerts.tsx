@@ -1,8 +1,8 @@
 // What is wrong, since when, measured against what, and what to do.
 
 import { picture, serverNow, useLive, useTick } from "../live/live";
-import { shownText, trueHost } from "../live/names";
-import { go, href } from "../live/route";
+import { shownFile, shownText, trueHost } from "../live/names";
+import { href } from "../live/route";
 import { settings } from "../live/settings";
 import { age, fullTime, plural } from "../logic/format";
 import { Empty, PageHead, Panel, Severity, StateTag } from "../ui/bits";
@@ -50,8 +50,8 @@ export function Alerts() {
             {failures.map((job) => (
               <li key={job.id} class="alert-row">
                 <StateTag state={job.state} />
-                <a class="mono" href={href("jobs", job.id)} onClick={() => go("jobs", job.id)}>
-                  {shownText(job.file)}
+                <a class="mono" href={href("jobs", job.id)}>
+                  {shownFile(job.file)}
                 </a>
                 <span class="faint">
                   exit {job.exit ?? "?"}

@@ -9,7 +9,7 @@ import { go, href } from "../live/route";
 import { settings } from "../live/settings";
 import { bytes, clockTime, count, decimal, duration, fullTime, percent, plural } from "../logic/format";
 import { PHASES, type BuildRow, type Evidence, type JobRow } from "../types";
-import { Empty, Facts, Figure, HostName, Meter, Missing, PageHead, Panel, StateTag } from "../ui/bits";
+import { Empty, Facts, Figure, HostName, Meter, Missing, PageHead, Panel, Prose, StateTag } from "../ui/bits";
 import { TimeChart } from "../ui/chart";
 import { Icon } from "../ui/icons";
 import { type Column, DataTable } from "../ui/table";
@@ -205,7 +205,7 @@ function Reasons({ build }: { build: BuildRow }) {
               <code>{code}</code>
               <Meter share={number / most} tone="local" />
               <span class="count">{count(number)}</span>
-              {picture.reasons.some((reason) => reason.code === code) && <p>{picture.reasons.find((reason) => reason.code === code)?.advice}</p>}
+              {picture.reasons.some((reason) => reason.code === code) && <p><Prose text={picture.reasons.find((reason) => reason.code === code)?.advice ?? ""} /></p>}
             </li>
           ))}
         </ul>

@@ -8,7 +8,7 @@ import { href } from "../live/route";
 import { settings } from "../live/settings";
 import { bytes, count, duration, fullTime } from "../logic/format";
 import { PHASES, type JobRecord, type JobRow } from "../types";
-import { Empty, Facts, HostName, KindTag, StateTag } from "../ui/bits";
+import { Empty, Facts, HostName, KindTag, Prose, StateTag } from "../ui/bits";
 import { Drawer } from "../ui/dialog";
 import { lasts, waits } from "./jobs";
 
@@ -91,7 +91,7 @@ function Details({ job }: { job: JobRow }) {
           ["Source", `${bytes(job.in_raw)}, as sent ${bytes(job.in_compressed)}`],
           ["Result", `${bytes(job.out_raw)}, as sent ${bytes(job.out_compressed)}`],
           ["Language", job.language],
-          ["Scheduler's number", job.number],
+          ["Scheduler's number", job.number === 0 ? "" : job.number],
           ...(job.build === null
             ? []
             : ([["Build", <a key="b" href={href("builds", job.build)}>{record?.build ?? `number ${job.build}`}</a>]] as [string, preact.ComponentChildren][])),
@@ -127,7 +127,7 @@ function WhyHere({ record }: { record: JobRecord }) {
       </h3>
       {reason !== undefined && (
         <p>
-          {reason.explanation} {reason.advice}
+          <Prose text={`${reason.explanation} ${reason.advice}`} />
         </p>
       )}
       {record.detail !== "" && (

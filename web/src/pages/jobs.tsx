@@ -32,7 +32,7 @@ const ratio = (job: JobRow): number | null =>
 export const reasonOf = (job: JobRow): string | null => job.record?.reason ?? (job.state === "queued" ? (job.waiting?.reason ?? null) : null);
 
 const COLUMNS: readonly Column<JobRow>[] = [
-  { key: "id", title: "Id", width: 6, end: true, hint: "The scheduler's number", value: (job) => job.number },
+  { key: "id", title: "Id", width: 6, end: true, hint: "The scheduler's number", value: (job) => job.number, cell: (job) => (job.number === 0 ? "–" : job.number) },
   {
     key: "file",
     title: "File",

@@ -42,7 +42,10 @@ export function Manage() {
   const [round, again] = useState(0);
   const log = useAsked((signal) => get<Log>("audit", signal), 5000, [round]);
   const entries = log.value?.entries ?? log.value?.audit ?? [];
-  const blocks = log.value?.blocks ?? [];
+  const told = log.value?.blocks ?? [];
+  // The scheduler knows blocks this server did not make.
+  const others = (picture.cluster?.blocked ?? []).filter((host) => told.every((block) => block.host !== host));
+  const blocks: BlockRow[] = [...told, ...others.map((host) => ({ host, reason: null, who: null, since: null, until: null }))];
   const hosts = [...picture.hosts.values()].filter((host) => host.left === null);
   const ask = (action: Command["action"], host: string) => setCommand({ action, host });
   const columns: readonly Column<HostRow>[] = [

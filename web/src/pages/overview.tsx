@@ -9,7 +9,7 @@ import { age, count, duration, percent, plural } from "../logic/format";
 import { letter, shade } from "../logic/marks";
 import { shares } from "../logic/occupancy";
 import type { ClusterRow, HostRow, SlotsRow } from "../types";
-import { CopyButton, Empty, Figure, HostName, Mark, Meter, Missing, PageHead, Panel, Severity } from "../ui/bits";
+import { CopyButton, Empty, Figure, HostName, Mark, Meter, Missing, PageHead, Panel, Prose, Severity } from "../ui/bits";
 import { TimeChart } from "../ui/chart";
 
 export function Overview() {
@@ -185,7 +185,7 @@ function WhyLocal() {
               <Meter share={reason.count / all} tone="local" />
               <span class="count">{count(reason.count)}</span>
               <p>
-                {reason.explanation} {reason.advice}
+                <Prose text={`${reason.explanation} ${reason.advice}`} />
               </p>
             </li>
           ))}

@@ -4,7 +4,7 @@ import { picture, useLive } from "../live/live";
 import { shownFile } from "../live/names";
 import { href } from "../live/route";
 import { count, percent, plural } from "../logic/format";
-import { Empty, Figure, Meter, Missing, PageHead, Panel } from "../ui/bits";
+import { Empty, Figure, Meter, Missing, PageHead, Panel, Prose } from "../ui/bits";
 
 export function Why() {
   useLive();
@@ -40,7 +40,7 @@ export function Why() {
                 <Meter share={reason.count / Math.max(1, all)} tone="local" />
                 <span class="count">{count(reason.count)}</span>
                 <p>
-                  {reason.explanation} {reason.advice}
+                  <Prose text={`${reason.explanation} ${reason.advice}`} />
                   {reason.example === "" ? "" : " Last: "}
                   {reason.example !== "" && <code>{shownFile(reason.example)}</code>}
                 </p>

@@ -151,6 +151,11 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
+/** The server's sentences: what stands between backticks is code. */
+export function Prose({ text }: { text: string }) {
+  return <>{text.split("`").map((part, at) => (at % 2 === 1 ? <code key={at}>{part}</code> : part))}</>;
+}
+
 /** Why a panel has nothing to show. */
 export function Missing({ what }: { what: string }) {
   const ours = picture.cluster?.version?.startsWith("gelato") === true;
