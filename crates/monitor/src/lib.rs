@@ -6,6 +6,9 @@
 //! - [`event`]: what can be told, from any Icecream scheduler or ours
 //! - [`model`]: hosts, jobs and totals, and what each number means
 //! - [`view`]: rows for pages, export and scripts, made from the picture
+//! - [`alerts`]: what is wrong, for whom, since when, and what to do
+//! - [`export`]: tables and builds in the formats of other programs
+//! - [`metrics`]: numbers for Prometheus
 //! - [`verdict`]: what bounded a build
 //! - [`recording`]: events kept in a file, line by line
 //! - [`demo`]: an invented cluster, the same each time for the same seed
@@ -15,11 +18,14 @@
 //! - [`slots`]: how many jobs a build may run at once
 //! - [`terminal`]: the face in a terminal
 
+pub mod alerts;
 pub mod demo;
 pub mod event;
+pub mod export;
 pub mod feed;
 pub mod glance;
 pub mod knock;
+pub mod metrics;
 pub mod model;
 pub mod recording;
 pub mod slots;

@@ -3,7 +3,7 @@
 use crate::event::{Event, HostFacts};
 
 const NAMES: [&str; 8] = [
-    "ada", "barbara", "claude", "dennis", "edsger", "frances", "grace", "hedy",
+    "ada", "barbara", "charles", "dennis", "edsger", "frances", "grace", "hedy",
 ];
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
-//! How long jobs and their phases take, in buckets as metrics want them.
+//! How jobs ended, and how long they and their phases took, in buckets as metrics want them.
 
-use gelato_record::JobRecord;
+use gelato_record::{JobRecord, Verdict};
+
+use super::{Job, Kind, State};
 
 /// Upper ends of the buckets in ms; one more holds what is above.
 pub const BOUNDS: [u64; 14] = [
@@ -57,6 +59,69 @@ impl Durations {
                 histogram.count(*ms);
             }
         }
+    }
+}
+
+/// How a job ended, as metrics want it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// With status 0.
+    Ok,
+    /// With another.
+    Failed,
+    /// Its worker or submitter vanished.
+    Lost,
+    /// Before it began.
+    Cancelled,
+}
+
+/// Jobs that ended and what they moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Results {
+    /// By kind (remote, own, local) and [`Outcome`].
+    ended: [[u64; 4]; 3],
+    /// Attempts on workers that ran out of memory, as records tell; each is also among those that failed or were lost.
+    pub out_of_memory: u64,
+    /// Bytes of source before and after compression.
+    pub sources: [u64; 2],
+    /// Bytes of results before and after compression.
+    pub results: [u64; 2],
+}
+
+impl Results {
+    /// Kinds and outcomes with how many jobs ended so.
+    pub fn ended(&self) -> impl Iterator<Item = (Kind, Outcome, u64)> + '_ {
+        let kinds = [Kind::Remote, Kind::Own, Kind::Local];
+        let outcomes = [
+            Outcome::Ok,
+            Outcome::Failed,
+            Outcome::Lost,
+            Outcome::Cancelled,
+        ];
+        kinds.into_iter().flat_map(move |kind| {
+            outcomes.map(|outcome| (kind, outcome, self.ended[kind as usize][outcome as usize]))
+        })
+    }
+
+    pub(super) fn ended_as(&mut self, job: &Job) {
+        let outcome = match job.state {
+            State::Finished => Outcome::Ok,
+            State::Failed => Outcome::Failed,
+            State::Lost => Outcome::Lost,
+            State::Cancelled => Outcome::Cancelled,
+            State::Queued | State::Running => return,
+        };
+        self.ended[job.kind as usize][outcome as usize] += 1;
+        let figures = &job.figures;
+        self.sources[0] += u64::from(figures.in_raw);
+        self.sources[1] += u64::from(figures.in_compressed);
+        self.results[0] += u64::from(figures.out_raw);
+        self.results[1] += u64::from(figures.out_compressed);
+    }
+
+    pub(super) fn recorded(&mut self, record: &JobRecord) {
+        let memory = record.reason.as_deref() == Some("worker-out-of-memory");
+        self.out_of_memory += u64::from(memory && record.verdict == Verdict::FailedOver);
     }
 }
 

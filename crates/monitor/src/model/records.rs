@@ -45,6 +45,7 @@ impl Cluster {
         }
         self.people.count(now, client, &record);
         self.durations.recorded(&record);
+        self.results.recorded(&record);
         self.count_recent(now, &record);
         let joined = self.job_of(client, &record);
         let id = match joined {
@@ -157,6 +158,7 @@ impl Cluster {
             _ => State::Failed,
         };
         job.end(end, state, figures(record));
+        self.results.ended_as(&job);
         if job.begun.is_some() {
             count(&mut self.totals, kind);
             if state == State::Failed {

@@ -11,7 +11,7 @@ use gelato_record::JobRecord;
 use serde::{Deserialize, Serialize};
 
 use sweep::{Heading, Times};
-pub(crate) use work::Work;
+pub(crate) use work::{Doing, Work};
 
 /// A heading with less than this share of the build bounds nothing.
 const LEAST_SHARE: f64 = 0.25;

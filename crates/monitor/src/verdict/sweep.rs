@@ -12,6 +12,9 @@ const BUSY_WHILE_QUEUEING: f64 = 0.3;
 /// The same at other times.
 const BUSY: f64 = 0.8;
 
+/// Bytes per millisecond that must move for the network to be the limit: less is not even the slowest link.
+const MOVING: f64 = 32.0;
+
 /// Share of the slots from which on all are said to be taken.
 const TAKEN: f64 = 0.9;
 
@@ -109,6 +112,8 @@ struct Step {
     compiles: bool,
     /// Processors of the submitter it uses, on average.
     cpu: f64,
+    /// Bytes per millisecond it sends and receives, on average.
+    rate: f64,
     begins: bool,
 }
 
@@ -116,7 +121,10 @@ fn steps(works: &[Work]) -> Vec<Step> {
     let mut steps = Vec::with_capacity(works.len() * 8);
     for work in works {
         let cpu = f64::from(work.cpu) / f64::from(work.active_here().max(1));
+        let moving = u64::from(work.part(Doing::Shipping)) + u64::from(work.part(Doing::Receiving));
+        let rate = f64::from(work.moved) / moving.max(1) as f64;
         for (doing, begin, end) in work.timeline() {
+            let moves = matches!(doing, Doing::Shipping | Doing::Receiving);
             let uses = matches!(doing, Doing::Preparing | Doing::Shipping | Doing::Local);
             for (at, begins) in [(begin, true), (end, false)] {
                 steps.push(Step {
@@ -124,6 +132,7 @@ fn steps(works: &[Work]) -> Vec<Step> {
                     doing,
                     compiles: work.compiles,
                     cpu: if uses { cpu } else { 0.0 },
+                    rate: if moves { rate } else { 0.0 },
                     begins,
                 });
             }
@@ -159,6 +168,7 @@ struct Level {
     /// Links and other work of the submitter alone, also while they wait for a processor.
     links: u32,
     cpu: f64,
+    rate: f64,
 }
 
 impl Level {
@@ -177,9 +187,11 @@ impl Level {
         if step.begins {
             *count += 1;
             self.cpu += step.cpu;
+            self.rate += step.rate;
         } else {
             *count = count.saturating_sub(1);
             self.cpu = (self.cpu - step.cpu).max(0.0);
+            self.rate = (self.rate - step.rate).max(0.0);
         }
     }
 
@@ -206,10 +218,12 @@ impl Level {
         }
         let carried = self.shipping + self.receiving + self.queueing;
         if carried > self.compiling + self.here {
-            return match self.is_cpu_short(facts, BUSY_WHILE_SHIPPING) {
-                true => Heading::SubmitterCpu,
-                false if self.shipping + self.receiving > 0 => Heading::Network,
-                false => Heading::SubmitterCpu,
+            // Programs besides the build take processors, too: where next to nothing moves it is not the network that is slow.
+            let is_cpu = self.is_cpu_short(facts, BUSY_WHILE_SHIPPING) || self.rate < MOVING;
+            return if is_cpu {
+                Heading::SubmitterCpu
+            } else {
+                Heading::Network
             };
         }
         let taken = TAKEN * f64::from(facts.slots);

@@ -97,6 +97,31 @@ fn processors_of_the_submitter() {
 }
 
 #[test]
+fn processors_that_others_use_too() {
+    // As seen: one processor, of which the preprocessors got a quarter, and sources that pack to almost nothing.
+    let record = |at| JobRecord {
+        sent: 4_600,
+        received: 1_000,
+        ..compiled(
+            at,
+            Phases {
+                slot: 2_000,
+                preprocess: 1_000,
+                send: 10,
+                compile: 50,
+                ..Phases::default()
+            },
+            256,
+        )
+    };
+    let facts = Facts {
+        processors: 1,
+        slots: 5,
+    };
+    assert_eq!(of(&lanes(4, 2, record), facts).bound, Bound::SubmitterCpu);
+}
+
+#[test]
 fn the_network() {
     let phases = Phases {
         preprocess: 60,
