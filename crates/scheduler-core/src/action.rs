@@ -319,6 +319,11 @@ pub enum Note {
     NotPresent {
         job: JobId,
     },
+    Recovered {
+        job: JobId,
+        number: u32,
+        file: Text,
+    },
     Blacklisting {
         address: Text,
         environment: Environment,

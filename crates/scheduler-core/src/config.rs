@@ -143,6 +143,8 @@ pub mod limits {
     pub const INSTALLED: usize = 1024;
     /// Toolchains offered by one request.
     pub const OFFERED: usize = 64;
+    /// Jobs of another scheduler that one node runs, or has elsewhere.
+    pub const INHERITED: usize = 4096;
     /// Pairs one submitter may blacklist.
     pub const BLACKLIST: usize = 1024;
     /// Workers whose speed is remembered across restarts.

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text};
+use crate::recovered::{Abroad, Running};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,24 @@ pub enum Event {
     Watch {
         /// Who.
         node: NodeId,
+    },
+    /// A daemon has jobs in hand that another scheduler gave out, or this one before it was started anew.
+    Recovered {
+        /// Who.
+        node: NodeId,
+        /// What it runs for others.
+        running: Vec<Running>,
+        /// What others run for it.
+        abroad: Vec<Abroad>,
+    },
+    /// A job that a worker told of by `Recovered` ended there.
+    RecoveredOver {
+        /// The worker.
+        node: NodeId,
+        /// The number it had.
+        number: u32,
+        /// How it went.
+        result: JobResult,
     },
     /// An operator wants a host to take nothing new, now and at later logins: every daemon of this name or address. What
     /// runs there goes on.

@@ -6,7 +6,7 @@
 //!
 //! The vocabulary is in `ids`, `event` and `action`; what is known lies in `node` and `job`; `queue` says whose turn it is,
 //! `index` who has room, `eligible` who may take a job, `place` who should, `estimate` and `pace` how fast everybody
-//! is, `history` what jobs take, `admission` how much is too much, `explain` why it went that way, `waiting` why it did not. The files below `core` apply the events.
+//! is, `history` what jobs take, `admission` how much is too much, `explain` why it went that way, `waiting` why it did not, `recovered` what was there before us. The files below `core` apply the events.
 
 mod action;
 mod admission;
@@ -25,6 +25,7 @@ mod node;
 mod pace;
 mod place;
 mod queue;
+mod recovered;
 mod rng;
 mod table;
 mod waiting;
@@ -39,5 +40,6 @@ pub use crate::history::{Basis, Forecast, PastFile, PastLanguage};
 pub use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text, Time};
 pub use crate::job::{Job, State};
 pub use crate::node::Node;
+pub use crate::recovered::{Abroad, Rescued, Running};
 pub use crate::rng::Generator;
 pub use crate::waiting::{Lack, Waiting};

@@ -11,6 +11,7 @@ use crate::event::{Login, Readings};
 use crate::ids::{ClientId, Environment, JobId, NodeId, Text, Time};
 use crate::index::{Seat, Standing};
 use crate::pace::Pace;
+use crate::recovered::{Inherited, Rescued};
 
 /// What sending a job is taken to cost until it has been measured, in milliseconds.
 const UNKNOWN_SEND_MS: f32 = 50.0;
@@ -40,6 +41,8 @@ pub struct Node {
     pub(crate) submitted: BTreeSet<JobId>,
     pub(crate) local: BTreeMap<ClientId, LocalJob>,
     full_local: u32,
+    /// Jobs of another scheduler.
+    pub(crate) inherited: Inherited,
     /// Counts placements of the whole cluster; the last one that was made here. 0 if none.
     pub(crate) last_placement: u64,
     /// Placements made here.
@@ -182,6 +185,7 @@ impl Node {
             submitted: BTreeSet::new(),
             local: BTreeMap::new(),
             full_local: 0,
+            inherited: Inherited::default(),
             last_placement: 0,
             placements: 0,
             compiled: Statistics::default(),
@@ -262,6 +266,11 @@ impl Node {
         self.jobs.iter().copied()
     }
 
+    /// Jobs of another scheduler that run here.
+    pub fn recovered(&self) -> impl Iterator<Item = &Rescued> {
+        self.inherited.running()
+    }
+
     /// Since when a toolchain is being installed.
     pub fn installing_since(&self) -> Option<Time> {
         self.installing.as_ref().map(|installing| installing.since)
@@ -282,9 +291,9 @@ impl Node {
         self.draining || self.resting
     }
 
-    /// Slots in use: jobs placed here and local ones, a full one counting as the whole machine.
+    /// Slots in use: jobs placed here, those of another scheduler, and local ones, a full one counting as the whole machine.
     pub fn occupied(&self) -> u64 {
-        self.jobs.len() as u64 + self.local_load()
+        self.jobs.len() as u64 + self.inherited.occupied() + self.local_load()
     }
 
     pub(crate) fn local_load(&self) -> u64 {
@@ -351,7 +360,10 @@ impl Node {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && self.submitted.is_empty() && self.local.is_empty()
+        self.jobs.is_empty()
+            && self.submitted.is_empty()
+            && self.local.is_empty()
+            && self.inherited.is_empty()
     }
 
     pub(crate) fn is_reachable(&self) -> bool {

@@ -26,7 +26,7 @@ use crate::stats_text::{Known, More};
 use crate::translate::{self, Said};
 use crate::waiting::{LOOK_EVERY, Told};
 use crate::watchers::{self, Topic, Topics, Watchers};
-use crate::{news, notes, past};
+use crate::{news, notes, past, recovery};
 
 /// What the tasks around the hub tell it.
 pub(crate) enum Input {
@@ -478,6 +478,12 @@ impl Hub {
 
     /// A daemon tells about itself: monitors hear of it at once.
     fn note(&mut self, node: NodeId, text: &ByteString) {
+        if let Some(events) = recovery::events(node, text, since_1970() / 1000) {
+            for event in events {
+                self.happen(event);
+            }
+            return;
+        }
         let Some(link) = self.nodes.get_mut(&node) else {
             return;
         };

@@ -8,6 +8,7 @@
 //! - `translate`: messages to events, actions to messages
 //! - `watchers`: the monitors, and what each subscribed to
 //! - `stats_text`, `notes`, `news`: the texts monitors and logs get
+//! - `recovery`: jobs of before, as their daemons tell it
 //! - `records`: jobs that are over, as their daemons tell it
 //! - `waiting`: telling why jobs wait, now and then
 //! - `control`: the text port; [`token`]: who may change things over it from elsewhere
@@ -31,6 +32,7 @@ mod outbox;
 mod past;
 mod reach;
 mod records;
+mod recovery;
 mod server;
 mod stats_text;
 pub mod token;

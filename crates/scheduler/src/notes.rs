@@ -113,6 +113,9 @@ fn line(note: &Note, algorithm: Algorithm) -> String {
         Note::NotTheServer { job } => format!("the server isn't the same for job {job}"),
         Note::NotTheSubmitter { job } => format!("the submitter isn't the same for job {job}"),
         Note::NotHandledBy { address, .. } => format!("that job isn't handled by {address}"),
+        Note::Recovered { job, number, file } => {
+            format!("recovered {job} (was {number}) {}", plain(file))
+        }
         Note::NotPresent { job } => format!("job ID not present {job}"),
         Note::Blacklisting {
             address,

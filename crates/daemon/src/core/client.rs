@@ -147,6 +147,8 @@ pub(crate) struct ForeignJob {
     pub(crate) since: Instant,
     /// Whether it is being handed back already.
     pub(crate) handed_back: bool,
+    /// The connection to a scheduler that did not give it out and was told of it by a note.
+    pub(crate) told: Option<Generation>,
 }
 
 /// One client.
@@ -164,6 +166,8 @@ pub(crate) struct Client {
     pub(crate) niceness: u32,
     /// Answers still expected from the scheduler, and from which connection to it.
     pub(crate) awaited: Option<(Generation, u32)>,
+    /// File of the last `GET_CS`, shortened.
+    pub(crate) file: ByteString,
     /// Platform wanted in the pending `GET_CS`.
     pub(crate) target: ByteString,
     /// Compilations with a place.
@@ -190,6 +194,7 @@ impl Client {
             state: State::Unknown,
             niceness: 0,
             awaited: None,
+            file: ByteString::default(),
             target: ByteString::default(),
             jobs: Vec::new(),
             local: None,
@@ -229,21 +234,24 @@ impl Client {
         version: ProtocolVersion,
         client_count: u32,
     ) -> Vec<Message> {
-        let done = |job_id: u32, exitcode: i32, flags: u32| {
-            Message::JobDone(JobDone {
-                job_id,
-                exitcode,
-                flags,
-                client_count,
-                ..JobDone::default()
-            })
+        let end = |job_id: u32, exitcode: i32, flags: u32| JobDone {
+            job_id,
+            exitcode,
+            flags,
+            client_count,
+            ..JobDone::default()
         };
+        let done = |job_id, exitcode, flags| Message::JobDone(end(job_id, exitcode, flags));
         let mut messages = Vec::new();
         if let Some(job) = &self.foreign
             && matches!(self.state, State::ToCompile | State::WaitForChild)
-            && job.generation == Some(link)
         {
-            messages.push(done(job.request.job_id, code, 0));
+            let number = job.request.job_id;
+            if job.generation == Some(link) {
+                messages.push(done(number, code, 0));
+            } else if job.told == Some(link) {
+                messages.push(super::recovery::ended(&end(number, code, 0)));
+            }
         }
         if self
             .awaited

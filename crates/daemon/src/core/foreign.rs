@@ -118,6 +118,7 @@ impl Core {
             generation,
             since,
             handed_back: false,
+            told: None,
         });
         self.actions.push(Action::Admit(id, request));
         // Every submitter understands a job that comes back; not every one a text.
@@ -212,6 +213,7 @@ impl Core {
         };
         let Some(job) = &client.foreign else { return };
         let known = job.generation.is_some() && job.generation == link;
+        let told = job.told.is_some() && job.told == link;
         let job_id = job.request.job_id;
         if !job.handed_back {
             self.desk.counters.foreign_over(&report);
@@ -219,8 +221,11 @@ impl Core {
         // Its end has been reported: what happens to the connection from now on is nobody's business.
         client.state = State::JobDone;
         debug!("job {job_id} is over with {}", report.exit_code);
+        let done = job_done(job_id, &report, client_count);
         if known {
-            self.report(Message::JobDone(job_done(job_id, &report, client_count)));
+            self.report(Message::JobDone(done));
+        } else if told {
+            self.report(super::recovery::ended(&done));
         }
     }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use gelato_wire::msg::{
-    CompileFile, GetCs, GetNativeEnv, JobBegin, JobDone, JobLocalBegin, NativeEnv, StatusText,
+    CompileFile, GetCs, GetNativeEnv, JobBegin, JobDone, JobLocalBegin, JobLocalDone, NativeEnv,
+    StatusText,
     UseCs,
 };
 use gelato_wire::types::{exit_codes, job_done_flags, shorten};
@@ -98,6 +99,7 @@ impl Core {
         request.client_id = id.number();
         request.client_count = client_count;
         request.filename = shorten(&request.filename);
+        client.file = request.filename.clone();
         self.report(Message::GetCs(request));
     }
 
@@ -166,6 +168,8 @@ impl Core {
                 start_time,
                 client_count,
             }));
+        } else {
+            self.report_as_local(id);
         }
     }
 
@@ -188,12 +192,18 @@ impl Core {
         let job = client.jobs.remove(at);
         self.desk.counters.own_over(&job.place);
         client.settle();
+        let as_local = client.local.is_none() && link.is_some() && client.local_reported == link;
         if !client
             .jobs
             .iter()
             .any(|job| !matches!(job.place, Place::Elsewhere { .. }))
         {
             self.slots.forget(id);
+            if as_local {
+                client.local_reported = None;
+                let job_id = id.number();
+                self.report(Message::JobLocalDone(JobLocalDone { job_id }));
+            }
         }
         if job.generation.is_some() && job.generation == link {
             report.flags = job_done_flags::FROM_SUBMITTER;

@@ -9,6 +9,7 @@
 //! - `scheduler`: the link to the scheduler and what comes over it
 //! - `internals`: the description of all this for people
 //! - [`operator`]: the same for commands, and what they change
+//! - `recovery`: what a scheduler is told that did not give out what runs
 
 pub(crate) mod client;
 mod courtesy;
@@ -16,6 +17,7 @@ mod foreign;
 pub(crate) mod internals;
 mod local;
 pub(crate) mod operator;
+mod recovery;
 mod scheduler;
 pub(crate) mod vocabulary;
 
@@ -105,6 +107,8 @@ pub(crate) struct Core {
     node_name: String,
     toolchains: Vec<InstalledToolchain>,
     draining: bool,
+    /// The connection to a scheduler that was told of what it did not give out.
+    told_running: Option<Generation>,
     desk: operator::Desk,
     now: Now,
     actions: Vec<Action>,
@@ -124,6 +128,7 @@ impl Core {
             node_name: String::new(),
             toolchains: Vec::new(),
             draining: false,
+            told_running: None,
             desk: operator::Desk::default(),
             now,
             actions: Vec::new(),

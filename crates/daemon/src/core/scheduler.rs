@@ -36,9 +36,12 @@ impl Core {
         self.announced = self.courtesy.capacity().slots;
         let login = self.first_login();
         self.actions.push(Action::Login(login));
-        // The scheduler gives this machine no job before it knows the load.
+        // The scheduler gives this machine no job before it knows the load, nor shall it before it knows of jobs that are
+        // here already. One that does not answer the login hears of the load with the next sample.
         self.meter.forget_sent();
-        self.report_load();
+        if !self.has_unknown_work() {
+            self.report_load();
+        }
     }
 
     /// Nothing is interrupted: waiting clients compile here, everything else goes on unreported.
@@ -84,7 +87,9 @@ impl Core {
                 self.actions
                     .push(Action::SampleEvery(Duration::from_secs(u64::from(seconds))));
                 self.desk.greeted(&config.bench_source);
+                self.tell_running(link);
                 self.note_node();
+                self.report_load();
             }
             Message::GetInternals => {
                 let text = self.internals();

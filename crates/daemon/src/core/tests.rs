@@ -2,6 +2,7 @@
 
 mod courtesy;
 mod operator;
+mod recovery;
 
 use std::time::Instant;
 

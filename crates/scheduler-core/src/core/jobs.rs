@@ -414,7 +414,7 @@ impl Core {
     }
 
     /// Numbers go up by one and start again after 2^32; 0 and numbers still in use are passed over.
-    fn next_job(&mut self) -> JobId {
+    pub(crate) fn next_job(&mut self) -> JobId {
         loop {
             self.last_job = self.last_job.wrapping_add(1);
             let id = JobId(self.last_job);

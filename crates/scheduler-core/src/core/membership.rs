@@ -132,7 +132,7 @@ impl Core {
     }
 
     /// Forgets a node with all its jobs. With a reason its connection is to be closed, too.
-    pub(super) fn remove(&mut self, id: NodeId, reason: Option<Dropped>, out: &mut Vec<Action>) {
+    pub(crate) fn remove(&mut self, id: NodeId, reason: Option<Dropped>, out: &mut Vec<Action>) {
         let Some(mut node) = self.nodes.remove(&id) else {
             return;
         };
@@ -178,6 +178,8 @@ impl Core {
                 client_count: 0,
             }));
         }
+        let inherited = std::mem::take(&mut node.inherited);
+        self.disinherit(id, &inherited, out);
         for other in self.nodes.in_any_order_mut() {
             other.blacklist.remove(&id);
         }
@@ -287,6 +289,13 @@ impl Core {
                 });
             }
         }
+        self.replay_recovered(connection, out);
+        let mut tell = |event| {
+            out.push(Action::Monitor {
+                to: Audience::One(connection),
+                event,
+            });
+        };
         for node in self.nodes() {
             for local in node.local.values() {
                 tell(MonitorEvent::LocalBegun {

@@ -216,6 +216,19 @@ impl Core {
         self.nodes.in_order()
     }
 
+    pub(crate) fn nodes_in_any_order_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.nodes.in_any_order_mut()
+    }
+
+    pub(crate) fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(&id)
+    }
+
+    /// Those of this name or address, in order of login.
+    pub(crate) fn called(&self, host: &Text) -> Vec<NodeId> {
+        self.hosts.called(host)
+    }
+
     pub(crate) fn nodes_in_any_order(&self) -> impl Iterator<Item = &Node> {
         self.nodes.in_any_order()
     }
@@ -350,6 +363,16 @@ impl Core {
                 self.blocked.remove(&host);
             }
             Event::Watch { node } => self.watch(now, node),
+            Event::Recovered {
+                node,
+                running,
+                abroad,
+            } => self.recover(node, running, abroad, out),
+            Event::RecoveredOver {
+                node,
+                number,
+                result,
+            } => self.recovered_over(node, number, result, out),
             Event::Rest { host } => self.rest(host, out),
             Event::Resume { host } => self.resume(&host, out),
             Event::Drain => self.drain(now),
@@ -359,7 +382,7 @@ impl Core {
 
     /// Brings the index up to date after a change to a node. Its own waiting jobs, and if it has room those of others,
     /// are tried again.
-    fn refresh(&mut self, id: NodeId) {
+    pub(crate) fn refresh(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -420,6 +443,8 @@ fn event_sender(event: &Event) -> Option<NodeId> {
         | Event::Blacklist { node, .. }
         | Event::Ping { node }
         | Event::Watch { node }
+        | Event::Recovered { node, .. }
+        | Event::RecoveredOver { node, .. }
         | Event::Left { node }
         | Event::Reachability { node, .. } => Some(*node),
         Event::Login(_)

@@ -239,7 +239,8 @@ pub(crate) fn next_free_at(node: &Node, jobs: &Table<JobId, Job>, now: Time) -> 
         }
     }
     let slots = usize::try_from(node.slots).unwrap_or(usize::MAX);
-    let idle = slots.saturating_sub(running + node.local.len());
+    let others = usize::try_from(node.inherited.occupied()).unwrap_or(usize::MAX);
+    let idle = slots.saturating_sub(running + node.local.len() + others);
     // Those that have not begun take the idle slots first, then what is free first.
     let ends = &mut ends[..running];
     let ahead = match queued.cmp(&idle) {

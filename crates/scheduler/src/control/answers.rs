@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gelato_scheduler_core::{
-    Candidate, Core, Decision, Forecast, Job, JobId, Node, NodeId, State, Time,
+    Candidate, Core, Decision, Forecast, Job, JobId, Node, NodeId, Rescued, State, Time,
 };
 use gelato_wire::ByteString;
 use gelato_wire::control::{
@@ -23,7 +23,7 @@ pub(crate) fn greeting(core: &Core, uptime: Duration) -> Vec<u8> {
         release: release().to_owned(),
         uptime: uptime.as_secs(),
         hosts: core.nodes().count(),
-        jobs: core.job_count(),
+        jobs: core.job_count() + core.recovered().count(),
         total: core.last_job(),
     }
     .write(&mut text);
@@ -74,11 +74,17 @@ pub(crate) fn reading(
                 for job in node.jobs().filter_map(|job| core.job(job)) {
                     job_line(core, job).write_below_host(&mut text);
                 }
+                for job in node.recovered() {
+                    recovered_line(core, node.id(), job).write_below_host(&mut text);
+                }
             }
         }
         Command::ListJobs => {
             for job in core.jobs() {
                 job_line(core, job).write(&mut text);
+            }
+            for (worker, job) in core.recovered() {
+                recovered_line(core, worker, job).write(&mut text);
             }
         }
         Command::ListBlocks => {
@@ -297,6 +303,18 @@ fn job_line(core: &Core, job: &Job) -> JobLine {
         submitter: name(core.node(job.submitter())).unwrap_or_default(),
         worker: job.worker().and_then(|worker| name(core.node(worker))),
         file: ByteString::from_bytes(job.file().as_bytes()),
+    }
+}
+
+/// A job of before: its submitter may not be here.
+fn recovered_line(core: &Core, worker: NodeId, job: &Rescued) -> JobLine {
+    let name = |node| core.node(node).map(|node| bytes(node.name()));
+    JobLine {
+        id: job.id.0,
+        state: JobState::Compiling,
+        submitter: job.submitter.and_then(name).unwrap_or_default(),
+        worker: name(worker),
+        file: ByteString::from_bytes(job.file.as_bytes()),
     }
 }
 

@@ -7,3 +7,4 @@ mod jobs;
 mod monitors;
 mod news;
 mod peers;
+mod recovery;

@@ -438,9 +438,8 @@ fn a_waiting_job_does_not_wait_for_a_drained_host() {
     assert_eq!(waiting.count(), 1);
     let host = Text::from("n2");
     let actions = world.event(Event::Rest { host });
-    let own = |action: &Action| {
-        matches!(action, Action::CompileYourself { node, .. } if *node == asker)
-    };
+    let own =
+        |action: &Action| matches!(action, Action::CompileYourself { node, .. } if *node == asker);
     assert!(actions.iter().any(own), "{actions:?}");
 }
 

@@ -4,6 +4,7 @@ mod failures;
 mod finishing;
 mod placing;
 mod random;
+mod recovered;
 mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr};
