@@ -6,8 +6,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 /** Waits this many times as long as the last computation took. */
 const REST = 12;
 
-export function useDerived<T>(compute: () => T, version: number, asked: readonly unknown[]): T {
-  const kept = useRef<{ value: T; version: number; asked: readonly unknown[]; cost: number; at: number } | null>(null);
+export function useDerived<T>(compute: () => T, version: unknown, asked: readonly unknown[]): T {
+  const kept = useRef<{ value: T; version: unknown; asked: readonly unknown[]; cost: number; at: number } | null>(null);
   const [, again] = useState(0);
   const now = performance.now();
   const last = kept.current;
@@ -17,7 +17,7 @@ export function useDerived<T>(compute: () => T, version: number, asked: readonly
     const value = compute();
     kept.current = { value, version, asked, cost: performance.now() - now, at: now };
   }
-  const current = kept.current as { value: T; version: number; cost: number; at: number };
+  const current = kept.current as { value: T; version: unknown; cost: number; at: number };
   const late = current.version !== version;
   useEffect(() => {
     if (!late) return;

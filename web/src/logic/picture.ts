@@ -12,6 +12,8 @@ export class Picture {
   cluster: ClusterRow | null = null;
   readonly hosts = new Map<number, HostRow>();
   readonly jobs = new Map<number, JobRow>();
+  /** Those of them that wait or run. */
+  readonly live = new Map<number, JobRow>();
   readonly builds = new Map<string, BuildRow>();
   reasons: ReasonRow[] = [];
   alerts: AlertRow[] = [];
@@ -34,7 +36,8 @@ export class Picture {
     for (const host of snapshot.hosts) this.hosts.set(host.id, host);
     const told = new Map<number, JobRow>();
     for (const job of [...kept, ...snapshot.jobs]) told.set(job.id, job);
-    for (const job of [...told.values()].sort((a, b) => a.id - b.id)) this.jobs.set(job.id, job);
+    this.live.clear();
+    for (const job of [...told.values()].sort((a, b) => a.id - b.id)) this.keep(job);
     for (const build of snapshot.builds) this.builds.set(String(build.id), build);
     this.cluster = snapshot.cluster;
     this.reasons = snapshot.reasons;
@@ -53,7 +56,7 @@ export class Picture {
     }
     for (const id of delta.hosts_gone ?? []) this.hosts.delete(id);
     // A job that changes keeps its place in the map, so the map stays in order of ids.
-    for (const job of delta.jobs ?? []) this.jobs.set(job.id, job);
+    for (const job of delta.jobs ?? []) this.keep(job);
     for (const build of delta.builds ?? []) this.builds.set(String(build.id), build);
     if (delta.reasons !== undefined) this.reasons = delta.reasons;
     if (delta.alerts !== undefined) this.alerts = delta.alerts;
@@ -62,6 +65,12 @@ export class Picture {
     this.version += 1;
     this.forget();
     if (delta.jobs !== undefined) for (const watcher of this.watchers) watcher(delta.jobs, false);
+  }
+
+  private keep(job: JobRow): void {
+    this.jobs.set(job.id, job);
+    if (job.ended === null) this.live.set(job.id, job);
+    else this.live.delete(job.id);
   }
 
   /** Changes come without the strips: from one even second to the next a strip is prolonged by what runs. */

@@ -11,7 +11,7 @@ import { Drawer } from "../ui/dialog";
 export function HostDrawer({ host, onClose }: { host: HostRow; onClose: () => void }) {
   useTick(500);
   const now = serverNow();
-  const live = [...picture.jobs.values()].filter(({ ended }) => ended === null);
+  const live = [...picture.live.values()];
   const here = live.filter((job) => job.state === "running" && (job.server ?? job.client) === host.id);
   const outgoing = live.filter((job) => job.client === host.id);
   const failures = [...picture.jobs.values()]

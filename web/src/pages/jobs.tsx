@@ -100,6 +100,7 @@ export function Jobs({ route }: { route: Route }) {
           empty={text === "" ? "No job has been seen yet." : "No job matches."}
           fill
           follow={follow && !paused}
+          asked={text}
           tools={
             <>
               <input

@@ -67,7 +67,7 @@ function Figures({ cluster }: { cluster: ClusterRow }) {
 }
 
 function Occupancy({ cluster }: { cluster: ClusterRow }) {
-  const running = [...picture.jobs.values()].filter(({ state }) => state === "running");
+  const running = [...picture.live.values()].filter(({ state }) => state === "running");
   const { parts, whole, free } = shares(running, cluster.slots);
   const clients = [...new Set(parts.map(({ client }) => client))];
   const kinds = { remote: 0, own: 0, local: 0 };

@@ -221,7 +221,7 @@ class Star {
     const index = new Map(this.hosts.map((host, at) => [host.id, at]));
     this.running = new Map();
     const flows = new Map<string, { from: number; to: number; colour: string; phase: number }>();
-    for (const job of picture.jobs.values()) {
+    for (const job of picture.live.values()) {
       if (job.state !== "running") continue;
       const host = job.server ?? job.client;
       if (host === null) continue;

@@ -56,7 +56,7 @@ export function Timeline({ route }: { route: Route }) {
     stage.current?.choose({ by, onlyBusy, wanted: wanted.toLowerCase(), chosen, newestLeft });
   }, [by, onlyBusy, wanted, chosen, newestLeft]);
 
-  const running = [...picture.jobs.values()].filter(({ state }) => state === "running");
+  const running = [...picture.live.values()].filter(({ state }) => state === "running");
   const back = shown.follow ? 0 : serverNow() - shown.end;
   const paused = isPaused();
   return (

@@ -3,7 +3,8 @@
 // It stays a real table for screen readers: rows carry their place in the whole, spacers stand for what is not drawn.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useDerived } from "../live/derived";
 import { remember, remembered } from "../live/settings";
 import { arrange, type Arrangement, move, sortRows, windowOf } from "../logic/table";
 import { Icon } from "./icons";
@@ -37,6 +38,8 @@ interface Props<T> {
   fill?: boolean;
   /** Keeps to the first rows as new ones come. */
   follow?: boolean;
+  /** What the viewer asked for: when it changes, rows are sorted at once, however many they are. */
+  asked?: string;
 }
 
 interface Kept {
@@ -56,7 +59,7 @@ export function DataTable<T>(props: Props<T>) {
     remember(`table.${props.name}`, next);
   };
   const shown = arrange(columns, kept.arrangement);
-  const sorted = useMemo(() => {
+  const sorted = useDerived<readonly T[]>(() => {
     const column = columns.find(({ key }) => key === kept.sort.key) ?? columns[0];
     if (column === undefined) return rows;
     const { given } = props;
@@ -64,12 +67,18 @@ export function DataTable<T>(props: Props<T>) {
       return given.down === kept.sort.down ? rows : [...rows].reverse();
     }
     return sortRows(rows, column.value, kept.sort.down);
-  }, [rows, kept.sort.key, kept.sort.down]);
+  }, rows, [kept.sort.key, kept.sort.down, props.asked]);
 
   const scroller = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLTableSectionElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
-  const [focused, setFocused] = useState<number>(0);
+  const [, setFocused] = useState(0);
+  // Keys may come faster than rows are drawn.
+  const focus = useRef(0);
+  const setFocus = (at: number) => {
+    focus.current = at;
+    setFocused(at);
+  };
   const wantsFocus = useRef(false);
   const rowHeight = useRowHeight();
 
@@ -107,7 +116,7 @@ export function DataTable<T>(props: Props<T>) {
     anchor.current = row === undefined ? null : { key: rowKey(row), index: at };
   }, [topKey, sorted, view.top, props.follow]);
 
-  const current = Math.min(focused, Math.max(0, sorted.length - 1));
+  const current = Math.min(focus.current, Math.max(0, sorted.length - 1));
   const [from, to] = windowOf(view.top, view.height, rowHeight, sorted.length, OVERSCAN);
 
   useEffect(() => {
@@ -128,7 +137,7 @@ export function DataTable<T>(props: Props<T>) {
       }
     }
     wantsFocus.current = true;
-    setFocused(next);
+    setFocus(next);
     setView((old) => ({ ...old, top: element?.scrollTop ?? old.top }));
   };
 
@@ -136,11 +145,11 @@ export function DataTable<T>(props: Props<T>) {
     const page = Math.max(1, Math.floor(view.height / rowHeight) - 2);
     const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, j: 1, k: -1 };
     const step = steps[event.key];
-    if (step !== undefined) focusRow(current + step);
+    if (step !== undefined) focusRow(focus.current + step);
     else if (event.key === "Home") focusRow(0);
     else if (event.key === "End") focusRow(sorted.length - 1);
     else if (event.key === "Enter" || event.key === " ") {
-      const row = sorted[current];
+      const row = sorted[focus.current];
       if (row === undefined || props.onOpen === undefined || event.target instanceof HTMLAnchorElement) return;
       props.onOpen(row);
     } else return;
@@ -201,7 +210,9 @@ export function DataTable<T>(props: Props<T>) {
                   aria-current={props.selected === key ? "true" : undefined}
                   class={`${props.rowClass?.(row) ?? ""} ${props.onOpen === undefined ? "" : "opens"}`}
                   tabIndex={props.onOpen !== undefined && at === current ? 0 : -1}
-                  onFocus={() => setFocused(at)}
+                  onFocus={() => {
+                    if (focus.current !== at) setFocus(at);
+                  }}
                   onClick={(event) => {
                     if (event.target instanceof Element && event.target.closest("a,button") !== null) return;
                     props.onOpen?.(row);
