@@ -17,13 +17,18 @@
 //! - [`glance`]: one look, for commands that ask once
 //! - [`slots`]: how many jobs a build may run at once
 //! - [`terminal`]: the face in a terminal
+//! - [`web`]: the face in a browser
+//! - [`history`]: what was, in a file
+//! - [`control`]: the text port of a scheduler, for what operators do
 
 pub mod alerts;
+mod control;
 pub mod demo;
 pub mod event;
 pub mod export;
 pub mod feed;
 pub mod glance;
+pub mod history;
 pub mod knock;
 pub mod metrics;
 pub mod model;

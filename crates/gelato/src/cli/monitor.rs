@@ -4,8 +4,11 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use gelato_monitor::feed;
+use gelato_monitor::history::{self, History};
 use gelato_monitor::web::{self, Clock, Config, Port, Server, TOKEN_FILE, Token};
 use gelato_sandbox::identity;
 use tokio::signal::unix::{SignalKind, signal};
@@ -108,9 +111,20 @@ fn config_of(args: &Args) -> anyhow::Result<Config> {
         port: if is_live { Port::Beside } else { Port::None },
         token,
         pass_on,
+        history: history_of(args, folder.as_deref()).map(Arc::new),
         // What is done to an invented cluster is not worth keeping.
         folder: folder.filter(|_| is_live),
     })
+}
+
+/// The past of the cluster, if it can be kept; an invented one for the demo.
+fn history_of(args: &Args, folder: Option<&Path>) -> Option<History> {
+    if let Some((hosts, seed)) = args.source.invented() {
+        let past = move |store: &_| history::invent(store, &hosts, feed::now(), seed);
+        return Some(History::in_memory(past));
+    }
+    let folder = folder.filter(|_| args.source.is_live())?;
+    Some(History::in_file(folder.join(history::FILE)))
 }
 
 /// What operators must say, and what the scheduler is told: only a token that was chosen, because others mean nothing to it.

@@ -62,6 +62,17 @@ impl SourceArgs {
         !self.demo && self.replay.is_none()
     }
 
+    /// Names of the hosts of the invented cluster, and its seed.
+    pub(crate) fn invented(&self) -> Option<(Vec<String>, u64)> {
+        let first = || Demo::new(self.seed, self.hosts.into(), feed::now()).step();
+        let name = |event| match event {
+            Event::Host { facts, .. } => Some(facts.name),
+            _ => None,
+        };
+        self.demo
+            .then(|| (first().into_iter().filter_map(name).collect(), self.seed))
+    }
+
     /// Events as they come, until the receiver is dropped.
     pub(crate) fn open(&self) -> anyhow::Result<Receiver<Entry>> {
         if self.demo {

@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use gelato_monitor::history::{self, History};
 use gelato_monitor::recording::Entry;
 use gelato_monitor::web::{self, Clock, Config, Port, Server, Token, WebError};
 use gelato_monitor::{Event, feed};
@@ -63,13 +64,17 @@ pub(crate) fn start(
             }
         };
     let token = token.and_then(|digits| Token::parse(digits).ok());
+    let folder = state.and_then(|state| folder_in(state, netname, scheduler.address().port()));
     let config = Config {
         listen,
         clock: Clock::Wall,
         port: Port::At(here(scheduler.control_address())),
         pass_on: token.clone(),
         token,
-        folder: state.and_then(|state| folder_in(state, netname, scheduler.address().port())),
+        history: folder
+            .as_deref()
+            .map(|folder| Arc::new(History::in_file(folder.join(history::FILE)))),
+        folder,
     };
     let netname = netname.to_owned();
     let (stop, stopped) = oneshot::channel();

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::header::ALLOW;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::header::{ALLOW, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,8 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use super::guard::{Refusal, guard};
 use super::state::Shared;
 use super::{SESSION_PATH, assets, manage, metrics, session, stream};
+use crate::export::{self, Format, Table};
+use crate::history::{HistoryError, PastBuild, Question, Store};
 use crate::model::{Cluster, HostId, JobId};
 use crate::view;
 
@@ -34,12 +36,17 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/jobs/{id}", get(job))
         .route("/builds", get(builds))
         .route("/builds/{id}", get(build))
+        .route("/builds/{id}/trace.json", get(trace))
         .route("/files", get(files))
         .route("/reasons", get(reasons))
         .route("/slots", get(slots))
         .route("/alerts", get(alerts))
         .route("/people", get(people))
         .route("/toolchains", get(toolchains))
+        .route("/history", get(history))
+        .route("/history/builds", get(past_builds))
+        .route("/history/files", get(past_files))
+        .route("/export/{file}", get(export_table))
         .route("/audit", get(manage::audit))
         .route("/manage", post(manage::manage))
         .route("/stream", get(stream::stream))
@@ -165,6 +172,12 @@ struct BuildPage {
     jobs: Vec<view::JobRow>,
 }
 
+#[derive(serde::Serialize)]
+struct PastBuildPage {
+    build: PastBuild,
+    jobs: [view::JobRow; 0],
+}
+
 async fn build(State(shared): Look, Path(id): Path<String>) -> Result<Response, Refusal> {
     let page = shared.see(|cluster, now| {
         let number = build_number(cluster, now, &id)?;
@@ -176,7 +189,11 @@ async fn build(State(shared): Look, Path(id): Path<String>) -> Result<Response, 
     if let Some(page) = page {
         return Ok(Json(page).into_response());
     }
-    Err(missing("this build is not known", "see /api/v1/builds"))
+    // Of one that is long over, the sums are still there.
+    let question = move |store: &Store| store.build(&id);
+    let kept = ask_history(&shared, question).await.ok().flatten();
+    let build = kept.ok_or_else(|| missing("this build is not known", "see /api/v1/builds"))?;
+    Ok(Json(PastBuildPage { build, jobs: [] }).into_response())
 }
 
 /// A build by its number or its key.
@@ -187,6 +204,20 @@ fn build_number(cluster: &Cluster, now: u64, id: &str) -> Option<u64> {
     let mut rows = view::builds(cluster, now).into_iter();
     rows.find(|row| row.key.as_deref() == Some(id))
         .map(|row| row.id)
+}
+
+async fn trace(State(shared): Look, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let trace = shared.see(|cluster, now| {
+        let number = build_number(cluster, now, &id)?;
+        export::trace(cluster, number, now)
+    });
+    let none = || missing("this build is not known any more", "see /api/v1/builds");
+    let name = "gelato-build-trace.json";
+    Ok(attachment(
+        trace.ok_or_else(none)?,
+        "application/json",
+        name,
+    ))
 }
 
 async fn files(State(shared): Look) -> Response {
@@ -214,4 +245,78 @@ async fn toolchains(State(shared): Look) -> Response {
         "toolchains",
         shared.see(|cluster, _| view::toolchains(cluster)),
     )
+}
+
+/// A table as a file, `jobs.csv` for instance.
+async fn export_table(State(shared): Look, Path(file): Path<String>) -> Result<Response, Refusal> {
+    let none = || {
+        let hint = "there are jobs, hosts, builds, files and others, as .csv, .json and .jsonl";
+        missing("there is no such table", hint)
+    };
+    let (table, format) = file.split_once('.').ok_or_else(none)?;
+    let table = Table::named(table).ok_or_else(none)?;
+    let format = Format::named(format).ok_or_else(none)?;
+    let text = shared.see(|cluster, now| export::table(cluster, table, format, now));
+    Ok(attachment(
+        text,
+        format.media_type(),
+        &format!("gelato-{file}"),
+    ))
+}
+
+fn attachment(text: String, kind: &'static str, name: &str) -> Response {
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let headers = [
+        (CONTENT_TYPE, kind.to_owned()),
+        (CONTENT_DISPOSITION, disposition),
+    ];
+    (headers, text).into_response()
+}
+
+/// What part of the past is wanted; times in ms since 1970.
+#[derive(Debug, serde::Deserialize)]
+struct Span {
+    from: Option<u64>,
+    to: Option<u64>,
+    step: Option<u64>,
+}
+
+async fn history(State(shared): Look, Query(span): Query<Span>) -> Result<Response, Refusal> {
+    let now = shared.picture().now();
+    let question = Question::new(span.from, span.to, span.step, now);
+    let points = ask_history(&shared, move |store| store.range(&question)).await?;
+    Ok(Json(points).into_response())
+}
+
+async fn past_builds(State(shared): Look, Query(span): Query<Span>) -> Result<Response, Refusal> {
+    let now = shared.picture().now();
+    let question = Question::new(span.from, span.to, span.step, now);
+    let builds = ask_history(&shared, move |store| store.builds(&question)).await?;
+    Ok(collection("builds", builds))
+}
+
+async fn past_files(State(shared): Look) -> Result<Response, Refusal> {
+    let now = shared.picture().now();
+    let files = ask_history(&shared, move |store| store.files(now)).await?;
+    Ok(collection("files", files))
+}
+
+/// Looks into the history, which is on a disk, on a thread that may wait.
+async fn ask_history<T: Send + 'static>(
+    shared: &Shared,
+    question: impl FnOnce(&Store) -> Result<T, HistoryError> + Send + 'static,
+) -> Result<T, Refusal> {
+    let none = |why: String| {
+        let hint =
+            "the log of this program says why; a state folder is needed, see gelato-monitor(1)";
+        Refusal::new(StatusCode::NOT_FOUND, why, hint)
+    };
+    let Some(history) = shared.history.clone() else {
+        return Err(none("no history is kept".to_owned()));
+    };
+    match tokio::task::spawn_blocking(move || history.ask(question)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(none(error.to_string())),
+        Err(_) => Err(none("the history cannot be read".to_owned())),
+    }
 }

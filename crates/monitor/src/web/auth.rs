@@ -96,7 +96,7 @@ impl Token {
     }
 
     /// The secret itself, to be sent on.
-    pub(super) fn secret(&self) -> &str {
+    pub(crate) fn secret(&self) -> &str {
         &self.0
     }
 }

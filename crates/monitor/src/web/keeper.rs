@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::state::Shared;
 use super::stream::frame;
+use crate::history::Sampler;
 use crate::recording::Entry;
 use crate::view;
 
@@ -36,6 +37,7 @@ const BATCH: usize = 500;
 pub(super) async fn keep(shared: Arc<Shared>, mut events: Receiver<Entry>) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut ends = false;
+    let mut sampler = Sampler::new();
     let mut teller = Teller(Instant::now());
     let mut next_tell = Instant::now();
     let mut next_second = Instant::now();
@@ -51,17 +53,23 @@ pub(super) async fn keep(shared: Arc<Shared>, mut events: Receiver<Entry>) {
                 next_tell = Instant::now() + (began.elapsed() * SHARE).clamp(TICK, LONGEST_TICK);
             }
             () = sleep_until(next_second) => {
-                second(&shared);
+                second(&shared, &mut sampler);
                 next_second = Instant::now() + SECOND;
             }
         }
     }
 }
 
-fn second(shared: &Shared) {
+fn second(shared: &Shared, sampler: &mut Sampler) {
     let mut picture = shared.picture();
     let now = picture.now();
     picture.cluster.tick(now);
+    if let Some(history) = &shared.history
+        && let Some(batch) = sampler.look(&picture.cluster, now)
+    {
+        drop(picture);
+        history.add(batch);
+    }
 }
 
 /// When something was told last.

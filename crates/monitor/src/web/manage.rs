@@ -20,9 +20,9 @@ use super::audit::{Audit, AuditEntry};
 use super::auth::Token;
 use super::blocks::{Block, Blocks};
 use super::connection::Peer;
-use super::control::{self, ControlError};
 use super::guard::{Refusal, authorise_change};
 use super::state::Shared;
+use crate::control::{self, ControlError};
 use crate::feed;
 use crate::model::Link;
 

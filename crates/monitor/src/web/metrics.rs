@@ -14,8 +14,9 @@ const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All figures at this moment.
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let mut text = shared.see(crate::metrics::text);
     let clients = shared.hub.clients();
-    let text = format!(
+    text += &format!(
         "# HELP gelato_monitor_clients Browsers that look at the live page.\n\
          # TYPE gelato_monitor_clients gauge\n\
          gelato_monitor_clients {clients}\n"

@@ -8,7 +8,7 @@
 //! - [`guard`]: in front of every request: names, token, headers; [`auth`]: the token, sessions, the brake on guessing
 //! - [`keeper`]: events in, changes out; [`stream`]: changes for all browsers
 //! - [`api`]: what is answered; [`assets`]: the page
-//! - [`manage`]: what operators do, over the scheduler's text port ([`control`]), with [`audit`] and [`blocks`] as its books
+//! - [`manage`]: what operators do, over the scheduler's text port ([`control`](crate::control)), with [`audit`] and [`blocks`] as its books
 
 mod api;
 mod assets;
@@ -16,7 +16,6 @@ mod audit;
 mod auth;
 mod blocks;
 mod connection;
-mod control;
 mod guard;
 mod keeper;
 mod manage;
@@ -30,6 +29,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -38,16 +38,18 @@ use tokio::sync::mpsc::Receiver;
 pub use assets::is_there as page_is_there;
 pub use auth::{TOKEN_FILE, Token};
 
+use crate::history::History;
 use crate::recording::Entry;
 use auth::Keys;
 use manage::Operator;
 use state::Shared;
 
 /// Where the page is served unless somebody says otherwise: a port beside the scheduler's.
-pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    8767,
-);
+pub const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8767);
+
+/// How long the history may take to be written at the end.
+const LONGEST_CLOSE: Duration = Duration::from_millis(500);
 
 /// Where a token is offered for a session.
 const SESSION_PATH: &str = "/api/v1/session";
@@ -87,6 +89,8 @@ pub struct Config {
     pub pass_on: Option<Token>,
     /// Where the audit log and the list of blocked hosts are kept; only in memory if nowhere.
     pub folder: Option<PathBuf>,
+    /// What was, if it is kept.
+    pub history: Option<Arc<History>>,
 }
 
 /// Why a server cannot start.
@@ -147,6 +151,7 @@ impl Server {
                 is_open,
                 keys,
                 operator,
+                config.history,
             )),
         })
     }
@@ -168,5 +173,8 @@ impl Server {
         tasks.spawn(connection::serve(listener, router));
         shutdown.await;
         tasks.shutdown().await;
+        if let Some(history) = &shared.history {
+            history.close(LONGEST_CLOSE);
+        }
     }
 }

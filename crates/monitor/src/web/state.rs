@@ -1,6 +1,6 @@
 //! What all requests share: the picture of the cluster with its clock, the keys, the live stream, and what operators may do.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 
@@ -10,6 +10,7 @@ use super::manage::Operator;
 use super::stream::{Hub, frame};
 use crate::event::Event;
 use crate::feed;
+use crate::history::History;
 use crate::model::Cluster;
 use crate::recording::Entry;
 use crate::view;
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     pub(super) needs_token: bool,
     pub(super) hub: Hub,
     pub(super) operator: Operator,
+    /// None if it is not kept.
+    pub(super) history: Option<Arc<History>>,
     keys: Mutex<Keys>,
     picture: Mutex<Picture>,
 }
@@ -36,11 +39,18 @@ pub(super) struct Picture {
 }
 
 impl Shared {
-    pub(super) fn new(clock: Clock, needs_token: bool, keys: Keys, operator: Operator) -> Shared {
+    pub(super) fn new(
+        clock: Clock,
+        needs_token: bool,
+        keys: Keys,
+        operator: Operator,
+        history: Option<Arc<History>>,
+    ) -> Shared {
         Shared {
             needs_token,
             hub: Hub::new(),
             operator,
+            history,
             keys: Mutex::new(keys),
             picture: Mutex::new(Picture {
                 cluster: Cluster::new(),

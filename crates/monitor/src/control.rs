@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::auth::Token;
+use crate::web::Token;
 
 /// For everything together.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 64 * 1024;
 
 /// Why a command was not carried out.
 #[derive(Debug, Error)]
-pub(super) enum ControlError {
+pub(crate) enum ControlError {
     /// The port cannot be reached, or went away.
     #[error("the scheduler's text port {address} cannot be used: {error}")]
     Unreachable {
@@ -42,7 +42,7 @@ pub(super) enum ControlError {
 }
 
 /// Says a command; what was answered, without the closing line.
-pub(super) async fn say(
+pub(crate) async fn say(
     address: SocketAddr,
     token: Option<&Token>,
     command: &str,
