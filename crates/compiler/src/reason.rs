@@ -188,6 +188,9 @@ reasons! {
     /// No answer to the request for a worker.
     SchedulerSilent = "scheduler-silent"
         => "Check that a scheduler runs and that the daemon has found it.",
+    /// The daemon of this machine is connected to no scheduler, so nobody can be asked for a worker.
+    NoScheduler = "no-scheduler"
+        => "Start a scheduler if there is none; `gelato status` says why the daemon has found none, `gelato doctor` looks for it.",
     /// The scheduler assigned the job to this machine.
     AssignedHere = "assigned-here"
         => "Nothing to do: no other machine was free or better.",

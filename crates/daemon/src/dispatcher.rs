@@ -359,6 +359,7 @@ impl Dispatcher {
             looks: self.looks,
             ..self.core.summary()
         };
+        self.records.connected(summary.connected);
         self.summary.send_if_modified(|known| {
             let changed = *known != summary;
             *known = summary;

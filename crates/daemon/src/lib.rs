@@ -38,6 +38,7 @@ pub use config::{Config, Inherited, JobLimits, Reconnect, Remote};
 pub use courtesy::{CourtesyTerms, Hours, HoursError, MemoryTerms, WhileInUse};
 pub use error::DaemonError;
 pub use readings::cpus;
+pub use records::recall;
 pub use shutdown::{Shutdown, ShutdownTrigger, shutdown};
 pub use start::{Daemon, run};
 pub use summary::Summary;

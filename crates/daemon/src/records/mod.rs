@@ -13,6 +13,7 @@ pub(crate) mod desk;
 pub(crate) mod socket;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gelato_record::JobRecord;
@@ -37,6 +38,10 @@ const MOST_IN_MESSAGE: usize = 64;
 
 /// Bytes of one message to the scheduler.
 const LONGEST_MESSAGE: usize = 64 << 10;
+
+/// Codes of reasons: the scheduler chose this machine, and there is none that could.
+const ASSIGNED_HERE: &str = "assigned-here";
+const NO_SCHEDULER: &str = "no-scheduler";
 
 /// A clock that differs this much from ours, in ms, is not believed.
 const CLOCK_SLACK: u64 = 60_000;
@@ -174,10 +179,26 @@ impl Records {
     }
 }
 
+/// Answers a request for records or builds, as a daemon would that had these records: for those that no daemon has any more.
+#[must_use]
+pub fn recall(records: Vec<JobRecord>, request: &serde_json::Value) -> serde_json::Value {
+    let shelf = Shelf::default();
+    for record in records {
+        let (user, end) = (record.user.unwrap_or_default(), record.end);
+        shelf.open().add(record, user, end);
+    }
+    match desk::Question::read(request, None) {
+        Ok(question) => question.answer(&shelf),
+        Err(text) => serde_json::json!({ "error": { "code": "malformed", "text": text } }),
+    }
+}
+
 /// The store as the tasks share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shelf {
     records: Arc<Mutex<Records>>,
+    /// Whether there is a scheduler.
+    connected: Arc<AtomicBool>,
     /// Something is to be sent.
     added: Arc<Notify>,
 }
@@ -189,8 +210,18 @@ impl Shelf {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// See [`Records::add`].
-    pub(crate) fn add(&self, record: JobRecord, user: u32, now: u64) {
+    /// Whether there is a scheduler now.
+    pub(crate) fn connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Relaxed);
+    }
+
+    /// See [`Records::add`]. Wrappers cannot tell whether the scheduler gave them this machine, or we did for want of one.
+    pub(crate) fn add(&self, mut record: JobRecord, user: u32, now: u64) {
+        if record.reason.as_deref() == Some(ASSIGNED_HERE)
+            && !self.connected.load(Ordering::Relaxed)
+        {
+            record.reason = Some(NO_SCHEDULER.to_owned());
+        }
         self.open().add(record, user, now);
         self.added.notify_one();
     }
@@ -283,6 +314,30 @@ mod tests {
         assert_eq!(
             (kept.user, kept.end, kept.wall),
             (Some(1000), NOW, LONGEST_JOB)
+        );
+    }
+
+    #[test]
+    fn without_a_scheduler_nobody_was_assigned_to_this_machine() {
+        let shelf = Shelf::default();
+        let own = JobRecord {
+            reason: Some(ASSIGNED_HERE.to_owned()),
+            ..record("x")
+        };
+        shelf.add(own.clone(), 1, NOW);
+        shelf.connected(true);
+        shelf.add(own, 1, NOW);
+        let reasons: Vec<_> = shelf
+            .open()
+            .newest(None)
+            .map(|r| r.reason.clone())
+            .collect();
+        assert_eq!(
+            reasons,
+            [
+                Some(ASSIGNED_HERE.to_owned()),
+                Some(NO_SCHEDULER.to_owned())
+            ]
         );
     }
 
