@@ -162,12 +162,17 @@ fn toolchain_folder(scratch: &Path) -> (PathBuf, Option<std::fs::File>) {
     }
 }
 
-fn shared_folder() -> Option<(PathBuf, std::fs::File)> {
+/// Where things of builds are kept for this user.
+pub(crate) fn cache() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
         .filter(|path| path.is_absolute())?;
-    let folder = cache.join("gelato/build");
+    Some(cache.join("gelato/build"))
+}
+
+fn shared_folder() -> Option<(PathBuf, std::fs::File)> {
+    let folder = cache()?;
     std::fs::create_dir_all(&folder).ok()?;
     let lock = std::fs::File::create(folder.join("lock")).ok()?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;

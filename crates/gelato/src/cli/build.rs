@@ -13,9 +13,10 @@ use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::status::words;
 use crate::build::private::{Private, Scheduler};
 use crate::build::summary::{Summary, count};
-use crate::build::{cluster, command, masquerade};
+use crate::build::{aftermath, cluster, command, masquerade};
 
 /// Options of `gelato build`.
 #[derive(clap::Args)]
@@ -35,6 +36,8 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
+/// The variable that tells wrappers which build they are part of.
+const BUILD_ID: &str = "GELATO_BUILD_ID";
 /// The status of a shell for a command that is not there.
 const NOT_FOUND: u8 = 127;
 /// The status of a shell for a command that cannot be started.
@@ -102,6 +105,12 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
     let mut child = Command::new(program);
     child.args(arguments).envs(plan.variables);
     child.env("GELATO_BUILD_LOG", &build_log);
+    // A build within a build is a part of it.
+    let name = std::env::var(BUILD_ID)
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(aftermath::name);
+    child.env(BUILD_ID, &name);
     match &private {
         Some(private) => {
             child.env("GELATO_SOCKET", private.socket());
@@ -154,8 +163,14 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
             _ = hangups.recv() => pass_on(&child, Signal::HUP),
         }
     };
+    let socket = private.as_ref().map(|private| private.socket().to_owned());
+    let records = match place.alone {
+        true => Vec::new(),
+        false => aftermath::records(socket, name).await,
+    };
     if let Some(private) = private {
         private.stop().await;
+        aftermath::keep(&records);
     }
     // No job at all leaves no log.
     let log = std::fs::read(&build_log).unwrap_or_default();
@@ -172,6 +187,14 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
         eprintln!("gelato: {refusal}");
     }
     eprintln!("{}", summary.line(started.elapsed()));
+    if let Some(verdict) = aftermath::verdict(&records, place.slots) {
+        eprintln!("gelato: {}", verdict.sentence);
+        if args.verbose {
+            for evidence in &verdict.evidence {
+                eprintln!("{}", words::evidence(evidence));
+            }
+        }
+    }
     Ok(exit_code(status))
 }
 
@@ -200,6 +223,8 @@ struct Place {
     /// Nobody else can take a job.
     alone: bool,
     jobs: usize,
+    /// Slots of the cluster for this machine's jobs.
+    slots: u32,
     description: String,
 }
 
@@ -253,6 +278,7 @@ impl Place {
             private,
             alone: scheduler.is_none() && !daemon,
             jobs,
+            slots: slots.now,
             description,
         })
     }

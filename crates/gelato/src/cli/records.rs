@@ -6,6 +6,7 @@ use gelato_record::JobRecord;
 use serde_json::{Map, Value, json};
 
 use super::ask::{self, Daemon};
+use crate::build::aftermath;
 
 /// Records that are fetched of one build; what bounded it shows in fewer.
 const MOST: usize = 10_000;
@@ -22,7 +23,7 @@ pub(crate) struct NoRecords {
     pub(crate) text: String,
 }
 
-/// Asks the daemon for records that `wanted` describes, at most `last`; newest first.
+/// Asks the daemon, or if none runs what the last `gelato build` has kept, for records that `wanted` describes, at most `last`; newest first.
 pub(crate) fn fetch(
     socket: Option<&PathBuf>,
     wanted: &Map<String, Value>,
@@ -87,12 +88,22 @@ fn question(socket: Option<&PathBuf>, request: &Value) -> Result<Value, NoRecord
                 ask::other_name(protocol)
             ),
         ),
-        other => none(
-            match &other {
-                Daemon::Mute { .. } => "no-answer",
-                _ => "no-daemon",
-            },
-            other.complaint().unwrap_or_default(),
-        ),
+        other => {
+            // The last build may have had a daemon of its own.
+            let kept = match (&other, socket) {
+                (Daemon::Absent { .. }, None) => aftermath::kept(),
+                _ => Vec::new(),
+            };
+            if !kept.is_empty() {
+                return Ok(gelato_daemon::recall(kept, request));
+            }
+            none(
+                match &other {
+                    Daemon::Mute { .. } => "no-answer",
+                    _ => "no-daemon",
+                },
+                other.complaint().unwrap_or_default(),
+            )
+        }
     }
 }

@@ -3,12 +3,16 @@
 pub(crate) mod render;
 pub(crate) mod words;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
+use gelato_monitor::verdict::BuildVerdict;
+use serde_json::{Value, json};
 
 use super::ask::{self, Daemon};
 use super::operate::Place;
+use super::records;
+use crate::build::aftermath;
 
 /// Options of `gelato status`.
 #[derive(clap::Args)]
@@ -26,10 +30,21 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if let Daemon::Gelato { answer, .. } = &daemon
         && ask::refusal(answer).is_none()
     {
+        let last = last_build(args.place.socket.as_ref());
         if args.json {
+            let mut answer = answer.clone();
+            if let Some((build, verdict)) = last {
+                answer["build"] = build;
+                answer["build"]["verdict"] = json!(verdict);
+            }
             println!("{answer:#}");
         } else {
-            for line in render::status(answer) {
+            let mut lines = render::status(answer);
+            if let Some((build, verdict)) = last {
+                let now = answer["now"].as_u64().unwrap_or(0).saturating_mul(1000);
+                lines.extend(render::build(&build, verdict.as_ref(), now));
+            }
+            for line in lines {
                 println!("{line}");
             }
         }
@@ -62,6 +77,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         }
     }
     ExitCode::FAILURE
+}
+
+/// The last build of this user or, for want of one, of anybody; and what bounded it, as far as its records may be seen.
+fn last_build(socket: Option<&PathBuf>) -> Option<(Value, Option<BuildVerdict>)> {
+    let builds = records::builds(socket).ok()?;
+    let user = u64::from(rustix::process::geteuid().as_raw());
+    let own = builds.iter().find(|build| build["user"] == user);
+    let build = own.or(builds.first())?.clone();
+    let name = build["build"].as_str()?;
+    let jobs = records::of_build(socket, name).unwrap_or_default();
+    let verdict = aftermath::verdict(&jobs, 0);
+    Some((build, verdict))
 }
 
 /// What the scheduler knows of a daemon that cannot be asked.

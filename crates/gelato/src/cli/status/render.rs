@@ -1,8 +1,12 @@
 //! The daemon's answer as lines for people, at most 80 columns wide. Pure.
 
+use gelato_monitor::verdict::BuildVerdict;
 use serde_json::Value;
 
 use super::words::{bytes, count, hang, plain, row, tail, time};
+
+/// Reasons of the last build that are named.
+const MOST_REASONS: usize = 4;
 
 /// Rows of jobs and of toolchains; more are counted.
 const MOST_ROWS: usize = 20;
@@ -36,6 +40,63 @@ pub(crate) fn status(answer: &Value) -> Vec<String> {
     lines.extend(row("Load", &load(answer)));
     lines.extend(row("Since start", &counters(&answer["counters"])));
     lines.extend(peers(&answer["access"]));
+    lines
+}
+
+/// The last build: its numbers, its most frequent reasons, and what bounded it. `now` in ms since 1970.
+pub(crate) fn build(sums: &Value, verdict: Option<&BuildVerdict>, now: u64) -> Vec<String> {
+    let number = |name: &str| number(sums, name);
+    let part = |what: u64| match number("jobs") {
+        0 => 0,
+        jobs => what.saturating_mul(100).saturating_add(jobs / 2) / jobs,
+    };
+    let ago = now.saturating_sub(number("last")) / 1000;
+    let when = match ago {
+        0..10 => "goes on or has just ended".to_owned(),
+        _ => format!("ended {} ago", time(ago)),
+    };
+    let took = time(number("last").saturating_sub(number("begun")) / 1000);
+    let here = number("own") + number("local") + number("failed_over");
+    let mut text = format!(
+        "{}{} {when}: {} in {took}, {} % on other machines, {} % here",
+        text(sums, "build"),
+        if sums["guessed"] == true {
+            " (guessed)"
+        } else {
+            ""
+        },
+        count(number("jobs"), "job"),
+        part(number("remote")),
+        part(here),
+    );
+    for (what, number) in [("refused", number("refused")), ("failed", number("failed"))] {
+        if number > 0 {
+            text += &format!(", {number} {what}");
+        }
+    }
+    let mut lines = row("Build", &text);
+    let mut reasons: Vec<(&String, u64)> = sums["reasons"]
+        .as_object()
+        .map(|reasons| {
+            let count = |(code, count): (_, &Value)| (code, count.as_u64().unwrap_or(0));
+            reasons.iter().map(count).collect()
+        })
+        .unwrap_or_default();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    if !reasons.is_empty() {
+        let named: Vec<String> = reasons
+            .iter()
+            .take(MOST_REASONS)
+            .map(|(code, count)| format!("{count} {}", plain(code)))
+            .collect();
+        lines.extend(row(
+            "Stayed",
+            &format!("{} (see gelato why)", named.join(", ")),
+        ));
+    }
+    if let Some(verdict) = verdict {
+        lines.extend(row("Bounded by", &verdict.sentence));
+    }
     lines
 }
 
@@ -313,6 +374,36 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part:?} is not in\n{all}");
         }
+    }
+
+    #[test]
+    fn the_last_build_is_told_in_a_few_lines() {
+        let sums = json!({
+            "build": "project-1700000000-4711", "guessed": false, "begun": 1_000_000, "last": 1_100_000, "jobs": 200,
+            "remote": 150, "own": 10, "local": 30, "failed_over": 10, "refused": 0, "failed": 1,
+            "reasons": { "native-cpu": 20, "no-compile-step": 10, "worker-lost": 10, "assigned-here": 10, "x": 1 },
+        });
+        let verdict = BuildVerdict {
+            sentence: "word ".repeat(30),
+            ..BuildVerdict::default()
+        };
+        let lines = build(&sums, Some(&verdict), 1_400_000);
+        for line in &lines {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+        let words: Vec<&str> = lines
+            .iter()
+            .flat_map(|line| line.split_whitespace())
+            .collect();
+        let all = words.join(" ");
+        for part in [
+            "ended 5 min ago: 200 jobs in 100 s, 75 % on other machines, 25 % here, 1 failed",
+            "Stayed 20 native-cpu,",
+            "Bounded by word word",
+        ] {
+            assert!(all.contains(part), "{part:?} is not in\n{all}");
+        }
+        assert!(!build(&json!({}), None, 0).is_empty());
     }
 
     #[test]

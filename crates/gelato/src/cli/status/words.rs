@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gelato_monitor::verdict::Evidence;
+
 /// Columns of the narrowest terminal.
 pub(crate) const WIDTH: usize = 80;
 
@@ -39,6 +41,19 @@ pub(crate) fn bytes(bytes: u64) -> String {
 pub(crate) fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
+}
+
+/// A figure behind a verdict on a build, on a line.
+pub(crate) fn evidence(evidence: &Evidence) -> String {
+    let value = match evidence.unit.as_str() {
+        "B" => bytes(evidence.value as u64),
+        "ms" if evidence.value >= 10_000.0 => format!("{:.1} s", evidence.value / 1000.0),
+        "%" => format!("{:.0} %", evidence.value),
+        unit => format!("{:.1} {unit}", evidence.value)
+            .trim_end()
+            .to_owned(),
+    };
+    format!("{value:>14}  {}", evidence.what)
 }
 
 /// A line with a word on the left; what does not fit goes on below.

@@ -84,6 +84,9 @@ fn sentence(record: &JobRecord) -> String {
     };
     match record.verdict {
         Verdict::Remote => format!("{name} was compiled by {}{well}.", worker()),
+        Verdict::Own if record.reason.as_deref() == Some("no-scheduler") => {
+            format!("{name} was compiled here: there was no scheduler to ask{well}.")
+        }
         Verdict::Own => {
             format!("{name} was compiled here: the scheduler chose this machine{well}.")
         }
