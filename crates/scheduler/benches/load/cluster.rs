@@ -70,6 +70,7 @@ struct Daemon {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
+    Connecting,
     Versions,
     LoggedIn,
     Ready,
@@ -77,8 +78,10 @@ enum State {
 }
 
 impl Cluster {
-    /// Logs so many daemons in.
-    pub(crate) fn connect(port: u16, size: usize) -> io::Result<Cluster> {
+    /// Logs so many daemons in, of which one is connected already.
+    pub(crate) fn connect(first: TcpStream, size: usize) -> io::Result<Cluster> {
+        let scheduler = first.peer_addr()?;
+        first.set_nonblocking(true)?;
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         listener.set_nonblocking(true)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -106,10 +109,11 @@ impl Cluster {
             to_finish: 0,
             asked: Vec::new(),
         };
+        cluster.add(first)?;
         let end = Instant::now() + PATIENCE;
         while cluster.ready < size {
             while cluster.daemons.len() < size.min(cluster.ready + AT_ONCE) {
-                cluster.open(port)?;
+                cluster.open(&scheduler)?;
             }
             cluster.poll(PAUSE)?;
             if Instant::now() > end || cluster.lost() {
@@ -277,6 +281,13 @@ impl Cluster {
         let Some(daemon) = self.daemons.get_mut(number) else {
             return;
         };
+        if daemon.state == State::Connecting {
+            let data = epoll::EventData::new_u64(number as u64);
+            let _ = epoll::modify(&self.epoll, &daemon.stream, data, epoll::EventFlags::IN);
+            daemon.state = State::Versions;
+            daemon.flush();
+            return;
+        }
         let mut buffer = [0; 4096];
         let received = match daemon.stream.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -333,29 +344,26 @@ impl Cluster {
         }
     }
 
-    fn open(&mut self, port: u16) -> io::Result<()> {
+    fn open(&mut self, scheduler: &SocketAddr) -> io::Result<()> {
+        let socket = socket(self.daemons.len())?;
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        // A scheduler with a short queue lets connections wait.
+        match rustix::net::connect(&socket, scheduler) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        self.add(TcpStream::from(socket))
+    }
+
+    fn add(&mut self, stream: TcpStream) -> io::Result<()> {
         let number = self.daemons.len();
-        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let socket = rustix::net::socket_with(
-            AddressFamily::INET,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        rustix::net::bind(&socket, &SocketAddr::from((address(number), 0)))?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        rustix::net::connect(&socket, &target)?;
-        let stream = TcpStream::from(socket);
-        stream.set_nonblocking(true)?;
         let data = epoll::EventData::new_u64(number as u64);
-        epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
-        let mut daemon = Daemon {
+        epoll::add(&self.epoll, &stream, data, epoll::EventFlags::OUT)?;
+        self.daemons.push(Daemon {
             stream,
             session: Session::new(ProtocolVersion::NEWEST),
-            state: State::Versions,
-        };
-        daemon.flush();
-        self.daemons.push(daemon);
+            state: State::Connecting,
+        });
         Ok(())
     }
 
@@ -389,6 +397,25 @@ impl Daemon {
         }
         bytes.clear();
     }
+}
+
+/// The connection of the first daemon, if the scheduler takes any.
+pub(crate) fn first(port: u16) -> io::Result<TcpStream> {
+    let socket = socket(0)?;
+    rustix::net::connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    Ok(TcpStream::from(socket))
+}
+
+fn socket(number: usize) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    rustix::net::bind(&socket, &SocketAddr::from((address(number), 0)))?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    Ok(socket)
 }
 
 fn login(number: usize, port: u16) -> Message {

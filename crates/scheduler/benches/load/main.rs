@@ -12,6 +12,7 @@
 mod cluster;
 mod measure;
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -148,14 +149,14 @@ fn run(program: Program, size: usize, places: &Places) {
     pin(places.scheduler);
     let started = started(program);
     pin(places.generator);
-    let (port, mut child) = match started {
+    let (first, mut child) = match started {
         Ok(started) => started,
         Err(error) => {
             println!("{}: {error}", program.name());
             return;
         }
     };
-    if let Err(error) = measure(program, size, port, child.id()) {
+    if let Err(error) = measure(program, size, first, child.id()) {
         println!("{:9} {size:8}  {error}", program.name());
     }
     if let Ok(Some(status)) = child.try_wait() {
@@ -165,15 +166,15 @@ fn run(program: Program, size: usize, places: &Places) {
     let _ = child.wait();
 }
 
-/// A scheduler that takes connections.
-fn started(program: Program) -> std::io::Result<(u16, Child)> {
+/// A scheduler that takes connections, and the first of them: Icecream's would take no other for a while if that one ended.
+fn started(program: Program) -> std::io::Result<(TcpStream, Child)> {
     let mut tries = 5;
     loop {
         let port = free_port()?;
         let mut child = program.start(port)?;
         let status = loop {
-            if std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Ok((port, child));
+            if let Ok(first) = cluster::first(port) {
+                return Ok((first, child));
             }
             match child.try_wait()? {
                 None => std::thread::sleep(Duration::from_millis(20)),
@@ -188,8 +189,8 @@ fn started(program: Program) -> std::io::Result<(u16, Child)> {
     }
 }
 
-fn measure(program: Program, size: usize, port: u16, pid: u32) -> std::io::Result<()> {
-    let mut cluster = Cluster::connect(port, size)?;
+fn measure(program: Program, size: usize, first: TcpStream, pid: u32) -> std::io::Result<()> {
+    let mut cluster = Cluster::connect(first, size)?;
     let jobs = match program {
         Program::Ours => 20_000,
         Program::Icecream => 2_000,
