@@ -2,7 +2,7 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { age, count } from "./logic/format";
+import { age, count, fullTime } from "./logic/format";
 import { ApiError, logIn } from "./live/api";
 import { connect, isPaused, onMessage, picture, setPaused, state, useLive, useTick } from "./live/live";
 import { shownAddress } from "./live/names";
@@ -116,7 +116,7 @@ const WHOLE = new Set(["hosts", "jobs", "gantt", "star", "files"]);
 function pageTitle(title: string): string {
   const { cluster } = picture;
   const { connection } = state();
-  if (connection === "lost" || cluster?.link === "down") return `⚠ ${title} · Gelato`;
+  if (connection === "lost" || (cluster?.link === "down" && cluster.link_reason !== OVER)) return `⚠ ${title} · Gelato`;
   return cluster === null ? `${title} · Gelato` : `${cluster.running}/${cluster.slots} ${title} · Gelato`;
 }
 
@@ -290,6 +290,9 @@ function Pages({ current, open, onClose }: { current: string; open: boolean; onC
 
 const openBuilds = (): number => [...picture.builds.values()].filter(({ open }) => open).length;
 
+/** What the server says at the end of a recording. */
+const OVER = "the recording is over";
+
 function Content({ children }: { title: string; children: preact.ComponentChildren }) {
   useLive();
   useTick(1000);
@@ -298,7 +301,7 @@ function Content({ children }: { title: string; children: preact.ComponentChildr
   const lost = connection === "lost";
   const down = !lost && cluster !== null && cluster.link !== "up";
   return (
-    <div class={`main ${lost || down ? "stale" : ""}`}>
+    <div class={`main ${lost || (down && cluster.link_reason !== OVER) ? "stale" : ""}`}>
       {/* Words that change each second stay out of the live region, or nothing else would be heard. */}
       <div aria-live="polite" class="behind">
         {lost ? "Connection to the server lost; showing the last picture." : down ? "Scheduler lost; showing the last picture." : ""}
@@ -313,7 +316,12 @@ function Content({ children }: { title: string; children: preact.ComponentChildr
           </button>
         </div>
       )}
-      {down && cluster !== null && (
+      {down && cluster !== null && cluster.link_reason === OVER && (
+        <div class="banner" data-banner="over">
+          <span>The recording is over. This is the picture at its end, {fullTime(cluster.now, settings().zone)}.</span>
+        </div>
+      )}
+      {down && cluster !== null && cluster.link_reason !== OVER && (
         <div class="banner" data-banner="down">
           <span>
             {cluster.link === "searching" ? "Searching a scheduler" : "The scheduler is not heard"}

@@ -18,8 +18,11 @@ export function shownHost(id: number | null | undefined): string {
   return name === "" ? "–" : shownName(name);
 }
 
+// Files may be named anything: what would move a cursor or turn the direction of writing is drawn as a mark.
+const harmless = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+
 export const shownFile = (file: string): string =>
-  file === "" ? "(unknown)" : settings().anonymise ? hiddenFile(file) : file;
+  file === "" ? "(unknown)" : settings().anonymise ? hiddenFile(file) : harmless(file);
 
 export const shownAddress = (ip: string): string => (settings().anonymise ? hiddenAddress(ip) : ip);
 
@@ -32,7 +35,7 @@ export function shownUser(user: number | string | null | undefined): string {
 /** Words of the server that may hold names of hosts: hidden with them. */
 export function shownText(text: string | null | undefined): string {
   if (text === null || text === undefined) return "";
-  if (!settings().anonymise) return text;
+  if (!settings().anonymise) return harmless(text);
   let shown = text.replace(/(?:[\w.+-]*\/)+[\w.+-]+/g, hiddenFile).replace(/\b\d+\.\d+\.\d+\.\d+\b/g, hiddenAddress);
   for (const host of picture.hosts.values()) {
     if (host.name !== "") shown = shown.split(host.name).join(hiddenHost(host.name));

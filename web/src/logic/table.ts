@@ -35,32 +35,43 @@ type Value = number | string | boolean | null;
 /** More different words than this are compared by their letters' numbers alone: the language's order costs too much. */
 const MOST_WORDS = 4000;
 
-/** Nothing known comes last, whichever way is sorted; equals keep their order. Made for a hundred thousand rows. */
+/**
+ * Nothing known comes last, whichever way is sorted; equals keep their order. Made for a hundred thousand rows: only different values
+ * are compared, rows are then counted into their places.
+ */
 export function sortRows<T>(rows: readonly T[], value: (row: T) => Value, down: boolean): T[] {
-  const values = rows.map(value);
-  const ranks = rankWords(values);
-  const way = down ? -1 : 1;
-  const keys = Float64Array.from(values, (one) => {
-    if (one === null || one === "") return Infinity;
-    const key = typeof one === "string" ? (ranks.get(one) ?? 0) : Number(one);
-    return Number.isFinite(key) ? way * key : Infinity;
+  const values = rows.map((row) => {
+    const one = value(row);
+    return one === null || one === "" || Number.isNaN(one) ? undefined : typeof one === "boolean" ? Number(one) : one;
   });
-  const order = Uint32Array.from(rows.keys());
-  order.sort((a, b) => {
-    const [x, y] = [keys[a] as number, keys[b] as number];
-    return x < y ? -1 : x > y ? 1 : a - b;
+  const different = ordered(new Set(values));
+  if (down) different.reverse();
+  const ranks = new Map<string | number | undefined, number>(different.map((one, rank) => [one, rank]));
+  const last = different.length;
+  const begins = new Uint32Array(last + 2);
+  const rankOf = Uint32Array.from(values, (one) => ranks.get(one) ?? last);
+  for (const rank of rankOf) begins[rank + 1] = (begins[rank + 1] ?? 0) + 1;
+  for (let rank = 1; rank < begins.length; rank += 1) begins[rank] = (begins[rank] ?? 0) + (begins[rank - 1] ?? 0);
+  const sorted = new Array<T>(rows.length);
+  rankOf.forEach((rank, at) => {
+    const place = begins[rank] as number;
+    begins[rank] = place + 1;
+    sorted[place] = rows[at] as T;
   });
-  return Array.from(order, (at) => rows[at] as T);
+  return sorted;
 }
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
-/** The place of each different word among all. */
-function rankWords(values: readonly Value[]): Map<string, number> {
-  const words = new Set<string>();
-  for (const one of values) if (typeof one === "string") words.add(one);
-  const sorted = [...words].sort(words.size > MOST_WORDS ? undefined : collator.compare);
-  return new Map(sorted.map((word, rank) => [word, rank]));
+/** Different values in order, numbers before words. */
+function ordered(values: Set<string | number | undefined>): (string | number)[] {
+  const numbers: number[] = [];
+  const words: string[] = [];
+  for (const one of values) {
+    if (typeof one === "number") numbers.push(one);
+    else if (one !== undefined) words.push(one);
+  }
+  return [...Float64Array.from(numbers).sort(), ...words.sort(words.length > MOST_WORDS ? undefined : collator.compare)];
 }
 
 /** The rows to draw, `[from, to)`. */
