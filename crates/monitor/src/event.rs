@@ -255,72 +255,104 @@ impl Event {
         if json.len() > LONGEST_NEWS {
             return None;
         }
-        let shown = |text: String| presentable(&text);
-        Some(match serde_json::from_slice(json).ok()? {
+        let event: Event = serde_json::from_slice(json).ok()?;
+        let is_news = matches!(
+            event,
+            Event::Scheduler { .. }
+                | Event::Record { .. }
+                | Event::Explained { .. }
+                | Event::Waiting { .. }
+                | Event::Operator { .. }
+        );
+        is_news.then(|| event.presentable())
+    }
+
+    /// With every text fit to be shown, wherever it came from.
+    #[must_use]
+    pub fn presentable(mut self) -> Event {
+        let clean = |texts: &mut [&mut String]| {
+            for text in texts {
+                **text = presentable(text);
+            }
+        };
+        match &mut self {
+            Event::Connected {
+                scheduler, netname, ..
+            } => {
+                clean(&mut [scheduler]);
+                clean(&mut netname.as_mut().into_iter().collect::<Vec<_>>());
+            }
+            Event::Lost { reason } => clean(&mut [reason]),
+            Event::Host { facts, .. } => facts.make_presentable(),
+            Event::Queued { file, .. } | Event::LocalBegun { file, .. } => clean(&mut [file]),
             Event::Scheduler {
                 version,
-                started,
                 algorithm,
                 blocked,
-            } => Event::Scheduler {
-                version: shown(version),
-                started,
-                algorithm: shown(algorithm),
-                blocked: blocked.into_iter().map(shown).collect(),
-            },
-            Event::Record { host, record } => {
-                let mut record = record.bounded();
-                for text in [
-                    &mut record.file,
-                    &mut record.source,
-                    &mut record.folder,
-                    &mut record.detail,
-                    &mut record.compiler,
-                ] {
-                    *text = presentable(text);
-                }
-                for word in [
-                    &mut record.reason,
-                    &mut record.subject,
-                    &mut record.language,
-                    &mut record.build,
-                    &mut record.worker,
-                ] {
-                    *word = word.take().map(shown);
-                }
-                let record = Box::new(record);
-                Event::Record { host, record }
+                ..
+            } => {
+                clean(&mut [version, algorithm]);
+                clean(&mut blocked.iter_mut().collect::<Vec<_>>());
             }
-            Event::Explained { job, why } => Event::Explained {
-                job,
-                why: shown(why),
-            },
-            Event::Waiting {
-                job,
-                position,
-                reason,
-                text,
-            } => Event::Waiting {
-                job,
-                position,
-                reason: shown(reason),
-                text: shown(text),
-            },
+            Event::Record { record, .. } => make_record_presentable(record),
+            Event::Explained { why, .. } => clean(&mut [why]),
+            Event::Waiting { reason, text, .. } => clean(&mut [reason, text]),
             Event::Operator {
                 who,
                 command,
                 result,
-            } => Event::Operator {
-                who: shown(who),
-                command: shown(command),
-                result: shown(result),
-            },
-            _ => return None,
-        })
+            } => clean(&mut [who, command, result]),
+            Event::HostGone { .. }
+            | Event::Begun { .. }
+            | Event::Done { .. }
+            | Event::LocalDone { .. } => {}
+        }
+        self
+    }
+}
+
+fn make_record_presentable(record: &mut JobRecord) {
+    *record = std::mem::take(record).bounded();
+    let texts = [
+        &mut record.file,
+        &mut record.source,
+        &mut record.folder,
+        &mut record.detail,
+        &mut record.compiler,
+    ];
+    let words = [
+        &mut record.reason,
+        &mut record.subject,
+        &mut record.language,
+        &mut record.build,
+        &mut record.worker,
+    ];
+    let words = words.into_iter().filter_map(Option::as_mut);
+    for text in texts.into_iter().chain(words) {
+        *text = presentable(text);
     }
 }
 
 impl HostFacts {
+    fn make_presentable(&mut self) {
+        for text in [&mut self.name, &mut self.ip, &mut self.platform] {
+            *text = presentable(text);
+        }
+        for feature in &mut self.features {
+            *feature = presentable(feature);
+        }
+        let others = std::mem::take(&mut self.others)
+            .into_iter()
+            .take(MOST_LINES);
+        self.others = others
+            .map(|(key, value)| (presentable(&key), presentable(&value)))
+            .collect();
+        if !self.speed.is_finite() {
+            self.speed = 0.0;
+        }
+        self.load = self.load.min(1000);
+    }
+
     /// Reads lines `Key:value`; `None` if they say that the host is gone. A line that makes no sense is passed over.
     pub fn read(text: &str) -> Option<HostFacts> {
         let mut facts = HostFacts::default();

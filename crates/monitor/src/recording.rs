@@ -144,11 +144,15 @@ impl<R: BufRead> Entries<R> {
         let Some(line) = self.next_line()? else {
             return Ok(None);
         };
-        let entry = serde_json::from_slice(&line).map_err(|error| RecordingError::Line {
+        let entry: Entry = serde_json::from_slice(&line).map_err(|error| RecordingError::Line {
             line: self.line,
             error,
         })?;
-        Ok(Some(entry))
+        // Whoever made the file may not have been this program.
+        Ok(Some(Entry {
+            at: entry.at,
+            event: entry.event.presentable(),
+        }))
     }
 }
 

@@ -7,7 +7,7 @@ use gelato_record::{JobRecord, Verdict};
 use super::HostId;
 
 /// People that are remembered.
-const MOST_PEOPLE: usize = 5_000;
+const MOST_PEOPLE: usize = 1_000;
 
 /// What one user of one submitter did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

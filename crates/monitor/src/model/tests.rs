@@ -1,6 +1,8 @@
+use gelato_record::{JobRecord, Verdict};
 use proptest::prelude::*;
 
 use super::*;
+use crate::view;
 
 fn facts(name: &str, slots: i32) -> HostFacts {
     HostFacts {
@@ -222,6 +224,182 @@ fn a_pause_separates_builds() {
     assert!(!builds[0].is_open(30_000) && builds[1].is_open(90_000));
 }
 
+fn record(job: Option<u32>, verdict: Verdict, build: Option<&str>) -> JobRecord {
+    JobRecord {
+        end: 1_000,
+        verdict,
+        reason: (verdict != Verdict::Remote).then(|| "native-cpu".to_owned()),
+        file: format!("out/file{}.o", job.unwrap_or(0)),
+        build: build.map(str::to_owned),
+        job,
+        wall: 500,
+        ..JobRecord::default()
+    }
+}
+
+fn told(host: u32, record: JobRecord) -> Event {
+    let record = Box::new(record);
+    Event::Record { host, record }
+}
+
+#[test]
+fn records_find_their_jobs_before_and_after_the_end() {
+    let cluster = cluster([
+        queued(1, 1),
+        Event::Begun { job: 1, host: 2 },
+        told(1, record(Some(1), Verdict::Remote, Some("b"))),
+        done(1, 0, 700),
+        queued(2, 1),
+        Event::Begun { job: 2, host: 2 },
+        done(2, 0, 700),
+        told(1, record(Some(2), Verdict::Remote, Some("b"))),
+        // Another submitter's number.
+        told(2, record(Some(2), Verdict::Remote, Some("b"))),
+    ]);
+    let jobs: Vec<&Job> = cluster.jobs().map(|(_, job)| job).collect();
+    assert_eq!(jobs.len(), 3, "the last is a job of its own");
+    assert!(jobs.iter().all(|job| job.record.is_some()));
+    assert_eq!(jobs[0].state, State::Finished);
+    let builds: Vec<&Build> = cluster.builds().collect();
+    assert_eq!(builds.len(), 2, "one of each submitter");
+    assert_eq!((builds[0].jobs(), builds[0].recorded), (2, 2));
+    assert_eq!(builds[0].key.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_local_job_is_found_by_its_file_and_counted_once() {
+    let local = |file: &str| Event::LocalBegun {
+        job: 5,
+        host: 1,
+        file: file.to_owned(),
+    };
+    let cluster = cluster([
+        local("app/out/file5.o"),
+        Event::LocalDone { job: 5 },
+        told(
+            1,
+            JobRecord {
+                job: None,
+                file: "file5.o".to_owned(),
+                ..record(None, Verdict::Local, None)
+            },
+        ),
+        told(1, record(None, Verdict::Local, None)),
+        told(1, record(None, Verdict::Refused, None)),
+    ]);
+    assert_eq!(cluster.totals().local, 2, "refused ones ran nowhere");
+    assert_eq!(cluster.jobs().count(), 3);
+    assert_eq!(cluster.untold(), 0);
+    let (code, reason) = cluster.reasons().next().unwrap();
+    assert_eq!((code, reason.count), ("native-cpu", 3));
+}
+
+#[test]
+fn two_builds_at_once_are_told_apart_by_their_records() {
+    let mut events = Vec::new();
+    for job in 1..=6 {
+        events.extend([queued(job, 1), Event::Begun { job, host: 2 }]);
+    }
+    for job in 1..=6 {
+        events.push(done(job, 0, 100));
+        let name = if job % 2 == 0 { "even" } else { "odd" };
+        events.push(told(1, record(Some(job), Verdict::Remote, Some(name))));
+    }
+    let cluster = cluster(events);
+    let counts: Vec<(Option<&str>, u64, u64, u32)> = cluster
+        .builds()
+        .map(|build| {
+            (
+                build.key.as_deref(),
+                build.jobs(),
+                build.serial_ms,
+                build.running,
+            )
+        })
+        .collect();
+    assert_eq!(
+        counts,
+        [(Some("odd"), 3, 300, 0), (Some("even"), 3, 300, 0)]
+    );
+}
+
+#[test]
+fn what_a_job_waits_for_is_known_until_it_begins() {
+    let waiting = Event::Waiting {
+        job: 1,
+        position: 3,
+        reason: "slot".to_owned(),
+        text: "all taken".to_owned(),
+    };
+    let mut cluster = cluster([queued(1, 1), waiting.clone()]);
+    let job = |cluster: &Cluster| cluster.jobs().next().unwrap().1.clone();
+    assert_eq!(job(&cluster).waiting.unwrap().position, 3);
+    let why = "builder: free".to_owned();
+    for event in [
+        Event::Begun { job: 1, host: 2 },
+        waiting,
+        Event::Explained { job: 1, why },
+    ] {
+        cluster.apply(20_000, event);
+    }
+    assert_eq!(job(&cluster).waiting, None);
+    assert_eq!(job(&cluster).why.as_deref(), Some("builder: free"));
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut cluster = cluster([]);
+    let detail = "x".repeat(5_000);
+    for number in 0..(KEPT_JOBS as u32 + 500) {
+        let now = 10_000 + u64::from(number) * 11_000 % 1_000_000_000;
+        let long = JobRecord {
+            detail: detail.clone(),
+            reason: Some(format!("reason-{number}")),
+            user: Some(number),
+            ..record(
+                Some(number),
+                Verdict::Local,
+                Some(&format!("build-{number}")),
+            )
+        };
+        cluster.apply(now, told(1, long));
+    }
+    assert_eq!(cluster.jobs().count(), KEPT_JOBS);
+    assert!(cluster.builds().count() <= KEPT_BUILDS);
+    assert!(cluster.reasons().count() <= 200 && cluster.people().count() <= 1_000);
+    let kept: usize = cluster
+        .jobs()
+        .filter_map(|(_, job)| job.record.as_ref())
+        .map(|record| record.detail.len())
+        .sum();
+    assert!(kept < 40 << 20, "{kept}");
+    let changed = cluster.changes_since(0);
+    assert!(changed.jobs.len() <= KEPT_JOBS && changed.builds.len() <= KEPT_BUILDS);
+}
+
+fn any_record() -> impl Strategy<Value = JobRecord> {
+    let verdict = prop_oneof![
+        Just(Verdict::Remote),
+        Just(Verdict::Own),
+        Just(Verdict::Local),
+        Just(Verdict::FailedOver),
+        Just(Verdict::Refused),
+    ];
+    let build = proptest::option::of(prop_oneof![Just("one"), Just("two")]);
+    (
+        proptest::option::of(0..6u32),
+        verdict,
+        build,
+        0..2i32,
+        0..9_000u64,
+    )
+        .prop_map(|(job, verdict, build, exit, wall)| JobRecord {
+            exit,
+            wall,
+            ..record(job, verdict, build)
+        })
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let (job, number) = (0..6u32, 0..4u32);
     prop_oneof![
@@ -239,14 +417,27 @@ fn any_event() -> impl Strategy<Value = Event> {
             host,
             file: String::new()
         }),
-        job.prop_map(|job| Event::LocalDone { job }),
+        job.clone().prop_map(|job| Event::LocalDone { job }),
+        (0..4u32, any_record()).prop_map(|(host, record)| told(host, record)),
+        job.clone().prop_map(|job| Event::Explained {
+            job,
+            why: String::new()
+        }),
+        job.prop_map(|job| Event::Waiting {
+            job,
+            position: 1,
+            reason: String::new(),
+            text: String::new()
+        }),
     ]
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn counts_agree_with_what_is_counted(
-        events in proptest::collection::vec((0..5_000u64, any_event()), 0..200),
+        events in proptest::collection::vec((0..5_000u64, any_event()), 0..120),
     ) {
         let mut cluster = Cluster::new();
         let mut now = 1_000;
@@ -261,9 +452,102 @@ proptest! {
             prop_assert_eq!(sum.queued, count(State::Queued));
             let here = cluster.jobs().filter(|(_, job)| job.state == State::Running && job.kind != Kind::Remote);
             prop_assert_eq!(here.count() as u32, sum.running_here);
+            let begun = |build: u64| {
+                let jobs = cluster.jobs().map(|(_, job)| job);
+                jobs.filter(move |job| job.build == Some(build) && job.begun.is_some())
+            };
+            for build in cluster.builds() {
+                let ended = |state| begun(build.number).filter(|job| job.state == state).count() as u64;
+                prop_assert_eq!(build.jobs(), begun(build.number).count() as u64);
+                prop_assert_eq!(u64::from(build.running), ended(State::Running));
+                prop_assert_eq!((build.failed, build.lost), (ended(State::Failed), ended(State::Lost)));
+            }
         }
         cluster.apply(now, connected());
         prop_assert_eq!(cluster.occupancy(), Occupancy::default());
         prop_assert!(cluster.builds().all(|build| build.running == 0));
     }
+
+    #[test]
+    fn a_snapshot_and_its_changes_are_the_next_snapshot(
+        before in proptest::collection::vec((0..5_000u64, any_event()), 0..60),
+        after in proptest::collection::vec((0..5_000u64, any_event()), 0..60),
+    ) {
+        let mut cluster = Cluster::new();
+        let mut now = 1_000;
+        let mut apply = |cluster: &mut Cluster, events: Vec<(u64, Event)>| {
+            for (pause, event) in events {
+                now += pause;
+                cluster.apply(now, event);
+            }
+            now
+        };
+        let first = apply(&mut cluster, before);
+        let mut page = view::snapshot(&cluster, first);
+        let second = apply(&mut cluster, after);
+        let delta = view::delta(&cluster, second, page.revision);
+        let next = view::snapshot(&cluster, second);
+        page.hosts.retain(|host| !delta.hosts_gone.contains(&host.id));
+        merge(&mut page.hosts, delta.hosts, |row| row.id.0.into());
+        merge(&mut page.jobs, delta.jobs, |row| row.id.0);
+        merge(&mut page.builds, delta.builds, |row| row.id);
+        page.builds.reverse();
+        page.reasons = delta.reasons.unwrap_or(page.reasons);
+        page.alerts = delta.alerts.unwrap_or(page.alerts);
+        prop_assert_eq!(delta.cluster, next.cluster);
+        prop_assert_eq!(page.alerts, next.alerts);
+        prop_assert_eq!(timeless_hosts(page.hosts), timeless_hosts(next.hosts));
+        prop_assert_eq!(timeless_jobs(page.jobs), timeless_jobs(next.jobs));
+        prop_assert_eq!(timeless_builds(page.builds), timeless_builds(next.builds));
+        // What was not told is counted from totals, which the page has anyway.
+        let told = |rows: Vec<view::ReasonRow>| rows.into_iter().filter(|row| row.code != NOT_TOLD).collect::<Vec<_>>();
+        prop_assert_eq!(told(page.reasons), told(next.reasons));
+    }
+}
+
+/// Puts changed rows in the place of their earlier selves, in order.
+fn merge<Row>(rows: &mut Vec<Row>, changed: Vec<Row>, id: impl Fn(&Row) -> u64) {
+    for row in changed {
+        rows.retain(|known| id(known) != id(&row));
+        rows.push(row);
+    }
+    rows.sort_by_key(&id);
+}
+
+/// Without what changes with time alone.
+fn timeless_hosts(rows: Vec<view::HostRow>) -> Vec<view::HostRow> {
+    let rows = rows.into_iter();
+    rows.map(|row| view::HostRow {
+        strip: Vec::new(),
+        ..row
+    })
+    .collect()
+}
+
+fn timeless_jobs(rows: Vec<view::JobRow>) -> Vec<view::JobRow> {
+    let rows = rows.into_iter();
+    rows.map(|row| {
+        let over = row.ended.is_some();
+        view::JobRow {
+            wait_ms: if over { row.wait_ms } else { 0 },
+            duration_ms: row.duration_ms.filter(|_| over),
+            ..row
+        }
+    })
+    .collect()
+}
+
+fn timeless_builds(rows: Vec<view::BuildRow>) -> Vec<view::BuildRow> {
+    let rows = rows.into_iter();
+    rows.map(|row| view::BuildRow {
+        open: false,
+        wall_ms: 0,
+        speed_up: None,
+        estimate_ms: None,
+        verdict: None,
+        critical_path_ms: 0,
+        critical_path_exact: false,
+        ..row
+    })
+    .collect()
 }
