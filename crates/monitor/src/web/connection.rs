@@ -27,7 +27,10 @@ const HEADERS: Duration = Duration::from_secs(20);
 /// How long nothing may go out to a peer that we have something for.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// Bytes of a request's head, and of an answer that waits for the peer.
+/// Bytes of a request's head.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// Bytes of an answer that wait for the peer.
 const BUFFER: usize = 64 * 1024;
 
 /// After the system refused a connection, for instance because too many files are open.
@@ -66,6 +69,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADERS)
+                .max_header_size(LONGEST_HEAD)
                 .max_buf_size(BUFFER)
                 .serve_connection(io, TowerToHyperService::new(service));
             if let Err(error) = served.await {

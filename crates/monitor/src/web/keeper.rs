@@ -25,7 +25,7 @@ const LONGEST_TICK: Duration = Duration::from_secs(5);
 const SHARE: u32 = 40;
 
 /// Even if nothing changed, the time is told.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Between two looks at what goes wrong, and two samples for the history.
 const SECOND: Duration = Duration::from_secs(1);
