@@ -25,7 +25,7 @@ USER_UNITS = iceccd.service iceccd.socket
 
 MASQUERADE = gcc g++ cc c++ clang clang++
 
-.PHONY: help all dist demo test lint bench install uninstall clean fuzz
+.PHONY: help all dist demo test lint bench install uninstall clean fuzz web page web-test screenshots
 .DEFAULT_GOAL := all
 
 help:
@@ -33,15 +33,42 @@ help:
 	@echo 'make demo              compile a small project on a cluster of this machine alone'
 	@echo 'make test              all tests (installs what they need if it may)'
 	@echo 'make lint              formatting, clippy, dependency directions'
+	@echo 'make web               the dashboard, from web/ (needs npm; make does it by itself where npm is)'
+	@echo 'make web-test          tests of the dashboard in headless Chromium'
+	@echo 'make screenshots       pictures of each page of the dashboard into docs/screenshots'
 	@echo 'make bench             figures beside the distribution'"'"'s Icecream'
 	@echo 'make install PREFIX=…  install below PREFIX (default $(PREFIX)); DESTDIR is respected'
 	@echo 'make uninstall         remove what install made'
 
 all: dist
 
-dist:
+dist: page
 	$(CARGO) build --profile dist -p gelato
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --profile dist -p gelato-wrapper --bin icecc --target $(WRAPPER_TARGET)
+
+# The page becomes a part of the binary. Without npm, or without its packages, gelato is built all the same; its monitor then says how to
+# get the page.
+page:
+	@if ! command -v npm >/dev/null; then echo 'make: no npm here, so the dashboard is left out'; \
+	else $(MAKE) --no-print-directory web || echo 'make: the dashboard could not be built and is left out'; fi
+
+web: web/dist/index.html
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json web/index.html web/vite.config.ts web/tsconfig.json $(shell find web/src web/public -type f 2>/dev/null)
+	cd web && npm run --silent build
+	touch crates/monitor/build.rs
+
+web-test: web
+	$(CARGO) build -p gelato
+	cd web && GELATO_BIN=$(abspath $(TARGET_DIR))/debug/gelato npm --silent test
+
+screenshots: web
+	$(CARGO) build -p gelato
+	cd web && GELATO_BIN=$(abspath $(TARGET_DIR))/debug/gelato node tests/screenshots.mjs ../docs/screenshots
 
 demo:
 	$(CARGO) build --release -p gelato -p gelato-wrapper -p gelato-lab --bins
@@ -51,6 +78,7 @@ test:
 	scripts/test-setup
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace --no-fail-fast
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web-test; else echo 'make: no npm here, so the dashboard is not tested'; fi
 
 lint:
 	$(CARGO) fmt --all --check

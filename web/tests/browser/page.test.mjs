@@ -213,6 +213,7 @@ test("2 000 events a second and 100 000 jobs: the page answers at once", { skip:
   await page.waitForFunction(() => Number(document.querySelector("table[aria-label=Jobs]")?.getAttribute("aria-rowcount") ?? 0) > 50_000, null, { timeout: 20_000 });
   // Reading the first hundred thousand takes as long as it takes; what follows must not be felt.
   await page.waitForTimeout(1500);
+  const howBusy = busyness();
   const parts = {};
   const part = async (name) => {
     parts[name] = Math.round(await page.evaluate(() => Math.max(0, ...globalThis.longTasks.splice(0))));
@@ -248,16 +249,28 @@ test("2 000 events a second and 100 000 jobs: the page answers at once", { skip:
   const frames = await page.evaluate(() => globalThis.frames);
   const longest = Math.max(...Object.values(parts));
   console.log(`# longest tasks in ms: ${JSON.stringify(parts)}; ${frames} frames in a second of the timeline of 200 hosts`);
-  assert(longest < 200 * slowness(), `a task of ${Math.round(longest)} ms`);
+  const factor = howBusy();
+  assert(longest < 200 * factor, `a task of ${longest} ms; the machine was ${factor.toFixed(1)} times as slow as alone`);
   await page.context().close();
   await own.close();
 });
 
-/** On a machine that is busy with other things a millisecond is not what it was: measured, not guessed. */
-function slowness() {
-  const begun = performance.now();
-  let sum = 0;
-  for (let n = 0; n < 2e7; n += 1) sum += n % 7;
-  const took = performance.now() - begun + (sum < 0 ? 1 : 0);
-  return Math.max(1, took / 25);
+/**
+ * How many times longer than alone on the machine something takes that runs now and then: what else the machine does is no fault of
+ * the page. Sampled while the page works.
+ */
+function busyness() {
+  const samples = [];
+  const timer = setInterval(() => {
+    const begun = performance.now();
+    let sum = 0;
+    for (let n = 0; n < 4e6; n += 1) sum += n % 7;
+    samples.push(performance.now() - begun + (sum < 0 ? 1 : 0));
+  }, 60);
+  return () => {
+    clearInterval(timer);
+    const alone = Math.min(...samples);
+    const slow = samples.sort((a, b) => a - b)[Math.floor(samples.length * 0.95)] ?? alone;
+    return Math.min(10, Math.max(1, slow / alone));
+  };
 }
