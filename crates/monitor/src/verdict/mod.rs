@@ -125,7 +125,7 @@ fn bound(works: &[Work], times: &Times) -> Bound {
         Heading::Links => Bound::Links,
         Heading::Tail if straggles(works, times) => Bound::Stragglers,
         Heading::Tail => Bound::CriticalPath,
-        Heading::Working | Heading::Nothing => Bound::Nothing,
+        Heading::Toolchain | Heading::Working | Heading::Nothing => Bound::Nothing,
     }
 }
 

@@ -27,18 +27,21 @@ pub(super) enum Heading {
     Links,
     /// Few jobs are left, and no other will begin.
     Tail,
+    /// Most jobs wait until their toolchain is packed or installed.
+    Toolchain,
     /// Jobs run, and there is room for more.
     Working,
     /// No job runs.
     Nothing,
 }
 
-const HEADINGS: [Heading; 7] = [
+const HEADINGS: [Heading; 8] = [
     Heading::SubmitterCpu,
     Heading::Network,
     Heading::Slots,
     Heading::Links,
     Heading::Tail,
+    Heading::Toolchain,
     Heading::Working,
     Heading::Nothing,
 ];
@@ -98,7 +101,7 @@ impl Times {
 
     /// Of the headings that bound a build the one with most time, and its share.
     pub(super) fn greatest(&self) -> (Heading, f64) {
-        let bounding = HEADINGS[..5].iter();
+        let bounding = HEADINGS[..6].iter();
         let greatest = bounding.max_by_key(|heading| self.of_heading(**heading));
         let heading = greatest.copied().unwrap_or(Heading::Nothing);
         (heading, self.share(heading))
@@ -215,6 +218,9 @@ impl Level {
         }
         if is_tail && compilations <= (most_active / 4).max(1) && most_active > 1 {
             return Heading::Tail;
+        }
+        if 2 * (self.preparing + self.installing) > compilations {
+            return Heading::Toolchain;
         }
         let carried = self.shipping + self.receiving + self.queueing;
         if carried > self.compiling + self.here {

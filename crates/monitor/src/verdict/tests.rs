@@ -182,6 +182,22 @@ fn room_for_more() {
 }
 
 #[test]
+fn the_first_build_with_a_compiler() {
+    let phases = Phases {
+        toolchain: 5_000,
+        install: 2_000,
+        ..usual()
+    };
+    let verdict = of(&lanes(16, 1, |at| compiled(at, phases, 50)), FACTS);
+    assert_eq!(verdict.bound, Bound::Nothing);
+    assert!(
+        verdict.sentence.contains("next build"),
+        "{}",
+        verdict.sentence
+    );
+}
+
+#[test]
 fn links() {
     let mut records = lanes(8, 3, |at| compiled(at, usual(), 50));
     records.extend([linked(3_100, 2_000), linked(5_200, 3_000)]);
@@ -234,7 +250,7 @@ proptest! {
         let times = Times::of(&works, facts);
         let headings = [
             Heading::SubmitterCpu, Heading::Network, Heading::Slots, Heading::Links, Heading::Tail,
-            Heading::Working, Heading::Nothing,
+            Heading::Toolchain, Heading::Working, Heading::Nothing,
         ];
         let sum: u64 = headings.iter().map(|heading| times.of_heading(*heading)).sum();
         prop_assert!(sum <= times.wall);

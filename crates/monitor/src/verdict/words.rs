@@ -38,6 +38,11 @@ pub(super) fn sentence(bound: Bound, works: &[Work], times: &Times) -> String {
              a faster linker, shared libraries or fewer binaries would help.",
             percent(Heading::Links)
         ),
+        Bound::Nothing if times.share(Heading::Toolchain) >= super::LEAST_SHARE => format!(
+            "For {} of the build its jobs waited until the compiler was packed or had reached a worker: \
+             this is done once for each compiler and worker, so the next build will not wait.",
+            percent(Heading::Toolchain)
+        ),
         Bound::Nothing if times.share(Heading::Nothing) >= super::LEAST_SHARE => format!(
             "For {} of the build no job ran: the build tool was busy with itself or waited for something else.",
             percent(Heading::Nothing)
@@ -63,6 +68,7 @@ pub(super) fn evidence(bound: Bound, works: &[Work], times: &Times, facts: Facts
         ("slots the limit", Heading::Slots),
         ("only links and local work", Heading::Links),
         ("few jobs left", Heading::Tail),
+        ("toolchain on its way", Heading::Toolchain),
         ("room for more jobs", Heading::Working),
         ("no job at all", Heading::Nothing),
     ] {

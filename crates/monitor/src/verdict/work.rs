@@ -61,12 +61,16 @@ impl Work {
         self.end.saturating_sub(self.wall.into())
     }
 
-    /// Its wall time without waiting for a worker or a processor.
+    /// Its wall time without waiting for a worker, a processor or the toolchain.
     pub(crate) fn busy(&self) -> u64 {
-        let waits = self
-            .part(Doing::Waiting)
-            .saturating_add(self.part(Doing::Queueing));
-        self.wall.saturating_sub(waits).into()
+        let waits = [
+            Doing::Waiting,
+            Doing::Queueing,
+            Doing::Preparing,
+            Doing::Installing,
+        ];
+        let waits: u64 = waits.map(|doing| u64::from(self.part(doing))).iter().sum();
+        u64::from(self.wall).saturating_sub(waits)
     }
 
     pub(crate) fn compiling(&self) -> u32 {
