@@ -9,8 +9,8 @@
 //! the default action for whatever has a handler here.
 
 use std::cell::OnceCell;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -129,11 +129,16 @@ impl Handlers {
 
 /// Bit n-1 for signal n, of those this process ignores.
 fn ignored_signals() -> u64 {
-    fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|text| {
-            let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-            u64::from_str_radix(mask.trim(), 16).ok()
-        })
-        .unwrap_or(0)
+    let mut buffer = [0; 4096];
+    let mut read = || {
+        // All of it comes at once; asking for it piece by piece costs as much each time.
+        let length = File::open("/proc/self/status")
+            .ok()?
+            .read(&mut buffer)
+            .ok()?;
+        let text = String::from_utf8_lossy(buffer.get(..length)?);
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    };
+    read().unwrap_or(0)
 }
