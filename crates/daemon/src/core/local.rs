@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use gelato_wire::msg::{
     CompileFile, GetCs, GetNativeEnv, JobBegin, JobDone, JobLocalBegin, JobLocalDone, NativeEnv,
-    StatusText,
-    UseCs,
+    StatusText, UseCs,
 };
 use gelato_wire::types::{exit_codes, job_done_flags, shorten};
 use gelato_wire::{ByteString, Message};
