@@ -186,3 +186,60 @@ fn shown(flavour: Flavour) -> Result<()> {
     drop((top, sundae));
     cluster.shut_down()
 }
+
+/// A scheduler that is killed in the middle of a job and started again takes the job's slot for taken, shows the job to who
+/// connects then, and sees its end.
+#[test]
+fn a_scheduler_started_again_shows_what_runs() -> Result<()> {
+    require!(Layout::Namespaces, &[]);
+    if programs::in_path("tmux").is_none() {
+        gelato_lab::skip("tmux is not installed");
+        return Ok(());
+    }
+    let mut cluster = Cluster::builder(Layout::Namespaces)
+        .scheduler(Flavour::Gelato)
+        .daemon(DaemonSpec::submitter("submitter", Flavour::Gelato).steady_load())
+        .daemon(DaemonSpec::worker("worker", Flavour::Gelato).steady_load())
+        .quick_reconnect()
+        .start()?;
+    let folder = cluster.work_folder("work")?;
+    build::write(&folder, "small.c", "int small(int x) { return x + 1; }\n")?;
+    let all = build::slow_source();
+    let functions: Vec<&str> = all.split_inclusive("\n}\n").take(10).collect();
+    build::write(&folder, "slow.c", &functions.concat())?;
+    let submitter = cluster.submitter();
+    submitter
+        .compile("gcc", &["-c", "small.c"], &folder, FIRST_JOB)?
+        .success()?;
+    let host = submitter.host().clone();
+    let gelato = submitter.programs().gelato.clone().context("no gelato")?;
+    let gelato = gelato.display().to_string();
+    let address = cluster.scheduler_host().address().to_string();
+    let task = submitter.compile_task("gcc", &["-O2", "-c", "slow.c"], &folder);
+    let running = host.start(&task)?;
+    let held = cluster.hold_job(1, SOON)?;
+
+    cluster.kill_scheduler();
+    let position = cluster.scheduler_log().position();
+    cluster.start_scheduler(Flavour::Gelato)?;
+    cluster.wait_ready()?;
+    let listed = cluster.control()?.command("listcs")?;
+    ensure!(
+        listed.contains(" COMP sub:submitter on:worker ") && listed.contains(" jobs=1/"),
+        "not recovered: {listed}"
+    );
+    let top = Terminal::open(&host, "top", &[&gelato, "top", "-s", &address])?;
+    top.shows(&["(1 available, 1 active)", "Slots 1/2   Waiting 0"], SOON)?;
+
+    held.release();
+    running.wait(SOON)?.success()?;
+    top.shows(&["(1 available, 0 active)", "Slots 0/2   Waiting 0"], SOON)?;
+    wait::until(SOON, "the end in the scheduler's log", || {
+        let said = cluster.scheduler_log().text_since(position);
+        let end = said.lines().find(|line| line.contains(" END "))?;
+        let told = end.contains("status=0 ") && end.ends_with("server=worker");
+        (told && !end.contains("real=0 ")).then_some(())
+    })?;
+    drop(top);
+    cluster.shut_down()
+}
