@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 use gelato_scheduler_core::Algorithm;
 
 use crate::bound::lower_bound_ms;
+use crate::replay::Replay;
 use crate::scenario::{Scenario, all, two_users};
-use crate::world::{Outcome, run};
+use crate::world::{Outcome, run, run_knowing};
 
 /// One scenario with both rankings.
 #[derive(Debug, Clone)]
@@ -141,6 +142,55 @@ pub fn table_of_many(seeds: RangeInclusive<u64>) -> String {
             let _ = write!(text, " {ratio:>8.3}");
         }
         let _ = writeln!(text, "  {:>6}", row.faults);
+    }
+    text
+}
+
+/// What came of playing a trace, for people: whether the same was decided, and how long each algorithm would have taken.
+pub fn replayed(replay: &Replay) -> String {
+    let mut text = format!(
+        "{} events and {} decisions of release {}: ",
+        replay.events, replay.decisions, replay.release
+    );
+    match &replay.difference {
+        None => text.push_str("decided the same again\n"),
+        Some(difference) => {
+            let _ = writeln!(
+                text,
+                "decided otherwise from event {} on ({} ms): {:?} was {:?}",
+                difference.event, difference.at, difference.replayed, difference.recorded
+            );
+        }
+    }
+    let jobs: usize = replay
+        .scenario
+        .builds
+        .iter()
+        .map(|build| build.jobs.len())
+        .sum();
+    let _ = writeln!(
+        text,
+        "{jobs} jobs that ended, {} builds, {} machines; recorded {:.1} s",
+        replay.scenario.builds.len(),
+        replay.scenario.hosts.len(),
+        replay.recorded_ms as f64 / 1000.0
+    );
+    if jobs == 0 {
+        return text;
+    }
+    let _ = writeln!(
+        text,
+        "bound       {:>8.1} s",
+        lower_bound_ms(&replay.scenario) / 1000.0
+    );
+    for algorithm in Algorithm::ALL {
+        let outcome = run_knowing(&replay.scenario, algorithm, replay.past.clone());
+        let _ = writeln!(
+            text,
+            "{:11} {:>8.1} s",
+            algorithm.name(),
+            outcome.makespan_ms as f64 / 1000.0
+        );
     }
     text
 }

@@ -1,7 +1,9 @@
 //! What the caller may choose, and the constants of the field with their sources.
 
+use serde::{Deserialize, Serialize};
+
 /// How a worker is chosen among those that could take a job now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Algorithm {
     /// Ours: the earliest expected finish of each job by what is known of its file, its worker and the memory there, with
     /// fair shares between submitters.
@@ -54,7 +56,8 @@ impl Algorithm {
 }
 
 /// Policy of one scheduler.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// Start value of the generator behind every random choice.
     pub seed: u64,

@@ -3,11 +3,13 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text};
 use crate::recovered::{Abroad, Running};
 
 /// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A connection introduced itself as a daemon.
     Login(Box<Login>),
@@ -169,7 +171,7 @@ pub enum Event {
 }
 
 /// A daemon's introduction.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
     /// The connection it came on.
     pub connection: ConnectionId,
@@ -200,7 +202,7 @@ pub struct Login {
 }
 
 /// What a daemon measured, beside its load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Readings {
     /// Load averages over 1, 5 and (in spite of its name on the wire) 15 minutes, times 1000.
     pub load_averages: [u32; 3],
@@ -209,7 +211,7 @@ pub struct Readings {
 }
 
 /// What a submitter needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Toolchains it can send, by the platform they run on.
     pub environments: Vec<Environment>,
@@ -240,7 +242,7 @@ pub struct Request {
 }
 
 /// How a finished job is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DoneJob {
     /// By our number.
     Id(JobId),
@@ -249,7 +251,7 @@ pub enum DoneJob {
 }
 
 /// How a job went; all zero but the exit code if nobody knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct JobResult {
     /// Exit status of the compiler or a code of the infrastructure.
     pub exit_code: i32,

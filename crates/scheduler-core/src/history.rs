@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{JobResult, Request};
 use crate::ids::Text;
 
@@ -77,7 +79,7 @@ impl std::fmt::Display for Basis {
 }
 
 /// One file's past, as plain data.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PastFile {
     /// A hash of file name, flags, language and target.
     pub key: u64,
@@ -88,7 +90,7 @@ pub struct PastFile {
 }
 
 /// What jobs of one language took on average, optimised ones apart, as plain data.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PastLanguage {
     /// Twice the language (0 C, 1 C++, 2 others), one more if optimised.
     pub class: u8,

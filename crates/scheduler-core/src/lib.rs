@@ -6,7 +6,7 @@
 //!
 //! The vocabulary is in `ids`, `event` and `action`; what is known lies in `node` and `job`; `queue` says whose turn it is,
 //! `index` who has room, `eligible` who may take a job, `place` who should, `estimate` and `pace` how fast everybody
-//! is, `history` what jobs take, `admission` how much is too much, `explain` why it went that way, `waiting` why it did not, `recovered` what was there before us. The files below `core` apply the events.
+//! is, `history` what jobs take, `admission` how much is too much, `explain` why it went that way, `waiting` why it did not, `recovered` what was there before us, `trace` all that happened on paper. The files below `core` apply the events.
 
 mod action;
 mod admission;
@@ -28,6 +28,7 @@ mod queue;
 mod recovered;
 mod rng;
 mod table;
+pub mod trace;
 mod waiting;
 
 pub use crate::action::{Action, Answer, Audience, Dropped, MonitorEvent, NodeStats, Note};

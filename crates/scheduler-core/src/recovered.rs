@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::{Action, Audience, Dropped, MonitorEvent, Note};
 use crate::config::limits;
 use crate::core::Core;
@@ -13,7 +15,7 @@ use crate::ids::{ConnectionId, JobId, NodeId, Text};
 use crate::job::short_name;
 
 /// A job that a worker runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// The number it had.
     pub number: u32,
@@ -28,7 +30,7 @@ pub struct Running {
 }
 
 /// A job that a submitter has on another machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abroad {
     /// The number it had.
     pub number: u32,

@@ -41,6 +41,8 @@ pub struct Config {
     pub login_limit: Duration,
     /// Where what was learned is kept across restarts; nowhere if there is none.
     pub history: Option<PathBuf>,
+    /// Where everything that happens is written down, to be played again; nowhere if there is none.
+    pub trace: Option<PathBuf>,
     /// How decisions are made.
     pub core: core::Config,
 }
@@ -75,6 +77,7 @@ impl Default for Config {
             heartbeat: Duration::from_secs(5),
             login_limit: Duration::from_secs(10),
             history: None,
+            trace: None,
             core: core::Config::default(),
         }
     }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use crate::about::About;
 use crate::control::answers::{self, Facts};
 use crate::outbox::Outbox;
+use crate::pen::Pen;
 use crate::reach;
 use crate::records::{Bucket, Intake};
 use crate::stats_text::{Known, More};
@@ -110,6 +111,7 @@ pub(crate) struct Hub {
     saved_at: u32,
     /// Events that follow from what was just done.
     following: VecDeque<Event>,
+    pen: Pen,
 }
 
 /// A daemon's connection.
@@ -139,11 +141,13 @@ impl Hub {
     pub(crate) fn new(
         config: Config,
         history: Option<PathBuf>,
+        trace: Option<&Path>,
         inputs: mpsc::Sender<Input>,
     ) -> Hub {
         let algorithm = config.algorithm;
         let ping_after = u32::try_from(config.ping_after).unwrap_or(u32::MAX);
-        let mut core = Core::new(config);
+        let mut core = Core::new(config.clone());
+        let mut known = Past::default();
         if let Some(path) = &history {
             match past::load(path) {
                 Ok(None) => {}
@@ -153,6 +157,9 @@ impl Hub {
                         past.files.len(),
                         past.workers.len()
                     );
+                    if trace.is_some() {
+                        known = past.clone();
+                    }
                     core.remember(past);
                 }
                 Err(error) => tracing::warn!("learning everything anew: {error}"),
@@ -175,6 +182,7 @@ impl Hub {
             started_at: since_1970(),
             arriving: None,
             following: VecDeque::new(),
+            pen: trace.map_or_else(Pen::default, |path| Pen::begin(path, &config, &known)),
         }
     }
 
@@ -346,7 +354,9 @@ impl Hub {
         self.following.push_back(event);
         while let Some(event) = self.following.pop_front() {
             let now = self.now();
+            self.pen.before(now, &event);
             let actions = self.core.handle(now, event);
+            self.pen.after(&actions);
             self.perform(actions);
         }
     }

@@ -30,6 +30,7 @@ mod news;
 mod notes;
 mod outbox;
 mod past;
+mod pen;
 mod reach;
 mod records;
 mod recovery;

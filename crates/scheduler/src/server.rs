@@ -93,6 +93,7 @@ impl Scheduler {
         let hub = Hub::new(
             self.config.core.clone(),
             self.config.history.clone(),
+            self.config.trace.as_deref(),
             sender.clone(),
         );
         tracing::info!(

@@ -102,6 +102,9 @@ pub(crate) struct Args {
     /// Keep nothing across restarts
     #[arg(long)]
     forget: bool,
+    /// Write down everything that happens and what is decided, to be played again; it names files and machines
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Networks that may connect [default: private]
     #[arg(long, value_name = "NETWORK,…", value_delimiter = ',', value_parser = rule)]
     allow: Option<Vec<String>>,
@@ -209,6 +212,7 @@ fn config_of(args: &Args) -> anyhow::Result<Config> {
         token_required: args.control_token_required,
         heartbeat: Duration::from_secs(args.heartbeat),
         access: rules(args.allow.as_deref(), args.deny.as_deref())?,
+        trace: args.trace.clone(),
         ..Config::default()
     };
     config.core.algorithm = args.algorithm;

@@ -7,6 +7,8 @@ mod timers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::Action;
 use crate::admission::Backlog;
 use crate::config::{Algorithm, Config, limits};
@@ -27,7 +29,7 @@ use crate::rng::Generator;
 use crate::table::Table;
 
 /// What a scheduler has learned, as plain data.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Past {
     /// By key.
     pub files: Vec<PastFile>,
@@ -38,7 +40,7 @@ pub struct Past {
 }
 
 /// A worker as it was known.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PastWorker {
     /// Its name.
     pub name: Text,

@@ -8,3 +8,4 @@ mod monitors;
 mod news;
 mod peers;
 mod recovery;
+mod trace;
