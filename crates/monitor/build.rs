@@ -25,9 +25,12 @@ fn main() -> io::Result<()> {
         files.sort();
     }
     let mut table = String::from("&[\n");
-    for file in &files {
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    for (number, file) in files.iter().enumerate() {
         let name = file.strip_prefix(&dist).unwrap_or(file);
-        let path = fs::canonicalize(file)?;
+        // A copy: the page may be built anew before the compiler gets there.
+        let path = out.join(format!("page-{number}"));
+        fs::copy(file, &path)?;
         let _ = writeln!(
             table,
             "    (\"/{}\", include_bytes!({path:?})),",
@@ -35,7 +38,6 @@ fn main() -> io::Result<()> {
         );
     }
     table.push_str("]\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("page.rs"), table)
 }
 
