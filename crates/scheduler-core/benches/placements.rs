@@ -1,8 +1,11 @@
-//! Placements per second of the core: `cargo bench -p gelato-scheduler-core`.
+//! Placements per second of the core: `cargo bench -p gelato-scheduler-core [-- NODES ...]`.
 //!
 //! Figures are per second of processor time, so they hold on a machine that does other things, too. Every node asks and
 //! every node works, all with known speeds; each round one job is asked for, begun and done, while the cluster is kept
-//! half or completely full. While it is half full, a request is answered at once: that alone is counted as a decision.
+//! idle, half or completely full. Unless it is full, a request is answered at once: that alone is counted as a decision.
+//!
+//! All sizes take turns in small batches, and the middle batch counts, so that what else the machine does meanwhile changes
+//! all of them or none: it is their ratio that tells how the cost grows.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,52 +16,111 @@ use gelato_scheduler_core::{
 };
 
 const SLOTS: u32 = 8;
+/// Jobs per batch, and how many batches there are.
+const BATCH: u32 = 1000;
+const BATCHES: usize = 100;
 
 fn main() {
-    for nodes in [10, 100, 1000, 10_000] {
-        for (filling, share) in [("half full", 50), ("full, with a queue", 130)] {
-            let rounds = 100_000;
-            let mut cluster = Cluster::new(nodes);
-            let running = nodes * SLOTS * share / 100;
-            for _ in 0..running {
-                cluster.ask();
+    let asked: Vec<u32> = std::env::args()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let sizes = if asked.is_empty() {
+        vec![10, 100, 1000, 10_000]
+    } else {
+        asked
+    };
+    for (filling, share) in [("idle", 0), ("half full", 50), ("full, with a queue", 130)] {
+        let mut runs: Vec<Run> = sizes.iter().map(|nodes| Run::new(*nodes, share)).collect();
+        for _ in 0..BATCHES {
+            for run in &mut runs {
+                run.batch();
             }
-            for _ in 0..rounds {
-                cluster.finish();
-                cluster.ask();
-            }
-            // Few enough to leave the filling as it is.
-            let batch = (nodes * SLOTS / 8).clamp(1, 1000);
-            let (mut ending, mut asking) = (0.0, 0.0);
-            let before = cluster.placed;
-            for _ in 0..rounds / batch {
-                let start = processor_seconds();
-                for _ in 0..batch {
-                    cluster.finish();
-                }
-                let between = processor_seconds();
-                for _ in 0..batch {
-                    cluster.ask();
-                }
-                ending += between - start;
-                asking += processor_seconds() - between;
-            }
-            let placed = f64::from(cluster.placed - before);
-            let seconds = ending + asking;
+        }
+        let first = runs.first_mut().map(|run| run.middle());
+        for run in &mut runs {
+            let (asking, all) = run.middle();
             print!(
-                "{nodes:5} nodes, {filling}: {:7.0} jobs/s, {:5.2} us each with request, begin and end",
-                placed / seconds,
-                seconds / placed * 1e6
+                "{filling}, {:5} nodes: {:7.0} jobs/s, {:5.2} us each with request, begin and end",
+                run.nodes,
+                1e6 / all,
+                all
             );
             if share < 100 {
-                print!(
-                    "; {:7.0} decisions/s, {:5.2} us each",
-                    placed / asking,
-                    asking / placed * 1e6
-                );
+                print!("; {:7.0} decisions/s, {asking:5.2} us each", 1e6 / asking);
             }
-            println!();
+            let (first_asking, first_all) = first.unwrap_or((asking, all));
+            let ratio = if share < 100 {
+                asking / first_asking
+            } else {
+                all / first_all
+            };
+            println!(", {ratio:.2} of the first");
         }
+    }
+}
+
+/// One cluster and how long its batches took.
+struct Run {
+    nodes: u32,
+    cluster: Cluster,
+    /// Microseconds per job of each batch: asking alone, and everything.
+    asking: Vec<f64>,
+    all: Vec<f64>,
+}
+
+impl Run {
+    fn new(nodes: u32, share: u32) -> Run {
+        let mut cluster = Cluster::new(nodes);
+        let running = nodes * SLOTS * share / 100;
+        let asks: Vec<Event> = (0..running).map(|_| cluster.ask()).collect();
+        cluster.play(asks);
+        // Idle ones need known speeds, too.
+        for _ in 0..100_000 {
+            if share == 0 {
+                let ask = cluster.ask();
+                cluster.play(vec![ask]);
+            }
+            let done = cluster.finish();
+            cluster.play(done.into_iter().flatten().collect());
+            if share != 0 {
+                let ask = cluster.ask();
+                cluster.play(vec![ask]);
+            }
+        }
+        Run {
+            nodes,
+            cluster,
+            asking: Vec::new(),
+            all: Vec::new(),
+        }
+    }
+
+    /// Few enough jobs at a time to leave the filling as it is.
+    fn batch(&mut self) {
+        let most = (self.nodes * SLOTS / 8).clamp(1, BATCH);
+        let cluster = &mut self.cluster;
+        let (mut ending, mut asking, mut jobs) = (0.0, 0.0, 0);
+        while jobs < BATCH {
+            let before = cluster.placed;
+            let dones = (0..most).flat_map(|_| cluster.finish().into_iter().flatten());
+            ending += {
+                let dones: Vec<Event> = dones.collect();
+                cluster.play(dones)
+            };
+            let asks: Vec<Event> = (0..most).map(|_| cluster.ask()).collect();
+            asking += cluster.play(asks);
+            jobs += (cluster.placed - before).max(1);
+        }
+        self.asking.push(asking * 1e6 / f64::from(jobs));
+        self.all.push((asking + ending) * 1e6 / f64::from(jobs));
+    }
+
+    fn middle(&mut self) -> (f64, f64) {
+        let middle = |list: &mut Vec<f64>| {
+            list.sort_by(f64::total_cmp);
+            list.get(list.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        (middle(&mut self.asking), middle(&mut self.all))
     }
 }
 
@@ -74,7 +136,7 @@ struct Cluster {
     running: VecDeque<(JobId, NodeId)>,
     next: usize,
     placed: u32,
-    /// What is asked for, in turns. The scheduler is measured, not what makes its input.
+    /// What is asked for, in turns.
     requests: Vec<Request>,
 }
 
@@ -117,27 +179,25 @@ impl Cluster {
         cluster
     }
 
-    fn ask(&mut self) {
+    fn ask(&mut self) -> Event {
         self.next += 1;
         let request = self.requests[self.next % 5].clone();
         let node = self.nodes[self.next * 7 % self.nodes.len()];
-        self.event(Event::Request {
+        Event::Request {
             node,
             request: Box::new(request),
-        });
+        }
     }
 
-    fn finish(&mut self) {
-        let Some((job, node)) = self.running.pop_front() else {
-            return;
-        };
-        self.event(Event::Begin {
+    fn finish(&mut self) -> Option<[Event; 2]> {
+        let (job, node) = self.running.pop_front()?;
+        let begin = Event::Begin {
             node,
             job,
             start_time: 1,
             client_count: Some(4),
-        });
-        self.event(Event::Done {
+        };
+        let done = Event::Done {
             node,
             which: DoneJob::Id(job),
             by_submitter: false,
@@ -147,7 +207,17 @@ impl Cluster {
                 ..JobResult::default()
             },
             client_count: Some(4),
-        });
+        };
+        Some([begin, done])
+    }
+
+    /// Seconds that took. The scheduler is measured, not what makes its input.
+    fn play(&mut self, events: Vec<Event>) -> f64 {
+        let start = processor_seconds();
+        for event in events {
+            self.event(event);
+        }
+        processor_seconds() - start
     }
 
     fn event(&mut self, event: Event) {

@@ -1,9 +1,10 @@
 //! Which nodes have room, best first, without looking at all of them.
 //!
 //! Nodes that others may use are grouped by kind: platform, protocol version, features and sort of address, which are few in any cluster. A
-//! kind keeps a tournament tree of all its nodes, and one for each toolchain that is being asked for, so that "the best
-//! that has it" and "the best of all" take a logarithmic number of steps, and a change to a node as many for each tree it
-//! is in. Trees of toolchains come into being with the first question and give way to others after a while.
+//! kind keeps tournament trees, so that "the best" takes a logarithmic number of steps, and a change to a node, too. The
+//! toolchains asked for first divide a kind into groups of nodes that have the same of them, each with a tree of its own:
+//! a node is in one group whatever it has, and a question looks at a few groups. Further toolchains have
+//! trees beside those. They come into being with the first question and give way to others after a while.
 //!
 //! What makes a node better than another is [`crate::place`]'s business: here it is a number.
 
@@ -15,8 +16,10 @@ use crate::job::Needs;
 use crate::node::Node;
 use crate::table::Table;
 
-/// Toolchains with a tree of their own, per kind.
+/// Toolchains that can be asked for, per kind.
 const TOOLCHAINS: usize = 64;
+/// So many of them divide the kind into groups, of which there are two to the power of this at most.
+const DIVIDING: usize = 5;
 
 /// How a node, or the best of several, compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,6 +92,7 @@ pub(crate) enum Room {
 #[derive(Debug, Clone)]
 pub(crate) struct Seat {
     kind: usize,
+    group: usize,
     position: usize,
     held: Vec<Held>,
     capacity: u32,
@@ -124,8 +128,16 @@ struct Kind {
     members: usize,
     /// Memory of the members, in MiB, and how many have so much.
     capacities: BTreeMap<u32, usize>,
-    all: Set,
+    groups: Vec<Group>,
     toolchains: Vec<Toolchain>,
+}
+
+/// Nodes that have the same of the dividing toolchains.
+#[derive(Debug, Clone)]
+struct Group {
+    /// By slot.
+    mask: u32,
+    set: Set,
 }
 
 #[derive(Debug, Clone)]
@@ -134,6 +146,7 @@ struct Toolchain {
     target: Text,
     stamp: u64,
     used: u64,
+    /// Unused if the toolchain is a dividing one.
     set: Set,
 }
 
@@ -174,7 +187,7 @@ impl Index {
                     ipv6: known_by(node),
                     members: 0,
                     capacities: BTreeMap::new(),
-                    all: Set::default(),
+                    groups: Vec::new(),
                     toolchains: Vec::new(),
                 });
                 match self.kinds.iter().position(Option::is_none) {
@@ -195,9 +208,11 @@ impl Index {
         kind.members += 1;
         let capacity = for_others(node, u32::MAX);
         *kind.capacities.entry(capacity).or_default() += 1;
+        let group = kind.group(kind.mask_of(node));
         node.seat = Some(Seat {
             kind: at,
-            position: kind.all.join(node.id),
+            group,
+            position: kind.groups[group].set.join(node.id),
             held: Vec::new(),
             capacity,
             standing: Standing::Closed,
@@ -215,10 +230,12 @@ impl Index {
             return;
         };
         if let Some(kind) = slot {
-            kind.all.part(seat.position);
+            kind.groups[seat.group]
+                .set
+                .part(seat.position, seat.standing);
             for held in &seat.held {
                 if let Some(toolchain) = kind.held(held) {
-                    toolchain.set.part(held.position);
+                    toolchain.set.part(held.position, seat.standing);
                 }
             }
             kind.uncount(seat.capacity);
@@ -231,19 +248,26 @@ impl Index {
 
     /// The node has other toolchains than before.
     pub(crate) fn toolchains_changed(&mut self, node: &mut Node) {
-        let Some(seat) = &mut node.seat else { return };
-        let Some(Some(kind)) = self.kinds.get_mut(seat.kind) else {
+        let Some(kind) = node.seat.as_ref().map(|seat| seat.kind) else {
             return;
         };
+        let Some(Some(kind)) = self.kinds.get_mut(kind) else {
+            return;
+        };
+        let mask = kind.mask_of(node);
+        kind.move_to(node, mask);
+        let Some(seat) = &mut node.seat else { return };
         for held in seat.held.drain(..) {
             if let Some(toolchain) = kind.held(&held) {
-                toolchain.set.part(held.position);
+                toolchain.set.part(held.position, seat.standing);
             }
         }
-        for (slot, toolchain) in kind.toolchains.iter_mut().enumerate() {
+        for (slot, toolchain) in kind.toolchains.iter_mut().enumerate().skip(DIVIDING) {
             if node.environments.has(&toolchain.name, &toolchain.target) {
                 let position = toolchain.set.join(node.id);
-                toolchain.set.update(position, seat.standing);
+                toolchain
+                    .set
+                    .update(position, Standing::Closed, seat.standing);
                 seat.held.push(Held {
                     slot,
                     stamp: toolchain.stamp,
@@ -267,14 +291,16 @@ impl Index {
         let (old, new) = (counted(seat.standing), counted(standing));
         self.open = self.open + new.0 - old.0;
         self.free = self.free + new.1 - old.1;
-        seat.standing = standing;
+        let before = std::mem::replace(&mut seat.standing, standing);
         let Some(Some(kind)) = self.kinds.get_mut(seat.kind) else {
             return;
         };
-        kind.all.update(seat.position, standing);
+        kind.groups[seat.group]
+            .set
+            .update(seat.position, before, standing);
         seat.held.retain(|held| match kind.held(held) {
             Some(toolchain) => {
-                toolchain.set.update(held.position, standing);
+                toolchain.set.update(held.position, before, standing);
                 true
             }
             None => false,
@@ -368,7 +394,28 @@ impl Index {
                 .min_by_key(|(_, toolchain)| toolchain.used);
             oldest.map_or(0, |(slot, _)| slot)
         };
-        for id in kind.all.members() {
+        let members: Vec<NodeId> = kind
+            .groups
+            .iter()
+            .flat_map(|group| group.set.members())
+            .collect();
+        if slot < DIVIDING {
+            match kind.toolchains.get_mut(slot) {
+                Some(old) => *old = toolchain,
+                None => kind.toolchains.push(toolchain),
+            }
+            for id in members {
+                if let Some(node) = nodes.get_mut(&id)
+                    && let Some(seat) = &node.seat
+                {
+                    let others = kind.groups[seat.group].mask & !(1 << slot);
+                    let has = node.environments.has(name, target);
+                    kind.move_to(node, others | u32::from(has) << slot);
+                }
+            }
+            return;
+        }
+        for id in members {
             let Some(node) = nodes.get_mut(&id) else {
                 continue;
             };
@@ -377,7 +424,9 @@ impl Index {
             seat.held.retain(|held| held.slot != slot);
             if has {
                 let position = toolchain.set.join(id);
-                toolchain.set.update(position, seat.standing);
+                toolchain
+                    .set
+                    .update(position, Standing::Closed, seat.standing);
                 seat.held.push(Held {
                     slot,
                     stamp,
@@ -404,25 +453,44 @@ impl Index {
         let Some(Some(kind)) = self.kinds.get(part.0) else {
             return;
         };
-        let Some(set) = kind.set(wanted.toolchain) else {
-            return;
+        let mask = match wanted.toolchain.map(|toolchain| kind.slot(toolchain)) {
+            None => 0,
+            Some(None) => return,
+            Some(Some(slot)) if slot < DIVIDING => 1 << slot,
+            Some(Some(slot)) => {
+                let set = &kind.toolchains[slot].set;
+                set.search(set.tree(wanted.room), 1, wanted, limit, &mut accept, found);
+                return;
+            }
         };
-        set.search(set.tree(wanted.room), 1, wanted, limit, &mut accept, found);
+        for group in &kind.groups {
+            if group.mask & mask == mask {
+                let set = &group.set;
+                set.search(set.tree(wanted.room), 1, wanted, limit, &mut accept, found);
+            }
+        }
     }
 
     /// How many nodes of a part have room of this sort.
     pub(crate) fn count(&self, part: Part, room: Room) -> usize {
-        match self.kinds.get(part.0) {
-            Some(Some(kind)) => kind.all.tree(room).key(1).count as usize,
-            _ => 0,
-        }
+        let kind = self.kinds.get(part.0).and_then(Option::as_ref);
+        let groups = kind.into_iter().flat_map(|kind| &kind.groups);
+        groups
+            .map(|group| group.set.tree(room).key(1).count as usize)
+            .sum()
     }
 
     /// One of those nodes, by its place among them.
-    pub(crate) fn nth(&self, part: Part, room: Room, place: usize) -> Option<NodeId> {
+    pub(crate) fn nth(&self, part: Part, room: Room, mut place: usize) -> Option<NodeId> {
         let kind = self.kinds.get(part.0)?.as_ref()?;
-        let tree = kind.all.tree(room);
-        let (mut at, mut place) = (1, place);
+        let set = kind.groups.iter().map(|group| &group.set).find(|set| {
+            let count = set.tree(room).key(1).count as usize;
+            let here = place < count;
+            place -= if here { 0 } else { count };
+            here
+        })?;
+        let tree = set.tree(room);
+        let mut at = 1;
         while at < tree.leaves() {
             let left = tree.key(2 * at).count as usize;
             if place < left {
@@ -432,7 +500,7 @@ impl Index {
                 at = 2 * at + 1;
             }
         }
-        kind.all.ids.get(at.checked_sub(tree.leaves())?).copied()?
+        set.ids.get(at.checked_sub(tree.leaves())?).copied()?
     }
 }
 
@@ -471,14 +539,48 @@ impl Kind {
         }
     }
 
-    fn set(&self, toolchain: Option<(&Text, &Text)>) -> Option<&Set> {
-        let Some((name, target)) = toolchain else {
-            return Some(&self.all);
-        };
+    fn slot(&self, (name, target): (&Text, &Text)) -> Option<usize> {
         self.toolchains
             .iter()
-            .find(|toolchain| toolchain.name == *name && toolchain.target == *target)
-            .map(|toolchain| &toolchain.set)
+            .position(|toolchain| toolchain.name == *name && toolchain.target == *target)
+    }
+
+    /// Which of the dividing toolchains a node has.
+    fn mask_of(&self, node: &Node) -> u32 {
+        let dividing = self.toolchains.iter().take(DIVIDING).enumerate();
+        dividing.fold(0, |mask, (slot, toolchain)| {
+            let has = node.environments.has(&toolchain.name, &toolchain.target);
+            mask | u32::from(has) << slot
+        })
+    }
+
+    /// The group of the nodes that have these. One that stands empty serves, too.
+    fn group(&mut self, mask: u32) -> usize {
+        if let Some(at) = self.groups.iter().position(|group| group.mask == mask) {
+            return at;
+        }
+        let empty = self.groups.iter().position(|group| group.set.is_empty());
+        let at = empty.unwrap_or(self.groups.len());
+        let set = Set::default();
+        match self.groups.get_mut(at) {
+            Some(group) => *group = Group { mask, set },
+            None => self.groups.push(Group { mask, set }),
+        }
+        at
+    }
+
+    fn move_to(&mut self, node: &mut Node, mask: u32) {
+        let Some(seat) = &mut node.seat else { return };
+        if self.groups[seat.group].mask == mask {
+            return;
+        }
+        self.groups[seat.group]
+            .set
+            .part(seat.position, seat.standing);
+        seat.group = self.group(mask);
+        let set = &mut self.groups[seat.group].set;
+        seat.position = set.join(node.id);
+        set.update(seat.position, Standing::Closed, seat.standing);
     }
 
     fn held(&mut self, held: &Held) -> Option<&mut Toolchain> {
@@ -513,20 +615,27 @@ impl Set {
         }
     }
 
-    fn part(&mut self, position: usize) {
-        self.update(position, Standing::Closed);
+    fn part(&mut self, position: usize, standing: Standing) {
+        self.update(position, standing, Standing::Closed);
         self.ids[position] = None;
         self.vacant.push(position);
     }
 
-    fn update(&mut self, position: usize, standing: Standing) {
-        let (free, full) = match standing {
-            Standing::Closed => (Key::NONE, Key::NONE),
-            Standing::Free(key) => (key, Key::NONE),
-            Standing::Full(key) => (Key::NONE, key),
-        };
-        self.free.set(position, free);
-        self.full.set(position, full);
+    fn is_empty(&self) -> bool {
+        self.vacant.len() == self.ids.len()
+    }
+
+    fn update(&mut self, position: usize, before: Standing, standing: Standing) {
+        match (before, standing) {
+            (_, Standing::Free(key)) => self.free.set(position, key),
+            (Standing::Free(_), _) => self.free.set(position, Key::NONE),
+            _ => {}
+        }
+        match (before, standing) {
+            (_, Standing::Full(key)) => self.full.set(position, key),
+            (Standing::Full(_), _) => self.full.set(position, Key::NONE),
+            _ => {}
+        }
     }
 
     fn tree(&self, room: Room) -> &Tree {
@@ -663,16 +772,16 @@ mod tests {
                 };
                 match there.iter().position(|(known, ..)| *known == id) {
                     Some(at) if leaves => {
-                        let (_, position, _) = there.remove(at);
-                        set.part(position);
+                        let (_, position, before) = there.remove(at);
+                        set.part(position, Standing::Free(before));
                     }
                     Some(at) => {
-                        there[at].2 = key;
-                        set.update(there[at].1, Standing::Free(key));
+                        let before = std::mem::replace(&mut there[at].2, key);
+                        set.update(there[at].1, Standing::Free(before), Standing::Free(key));
                     }
                     None => {
                         let position = set.join(NodeId(id));
-                        set.update(position, Standing::Free(key));
+                        set.update(position, Standing::Closed, Standing::Free(key));
                         there.push((id, position, key));
                     }
                 }

@@ -136,14 +136,10 @@ impl Job {
 /// rooted name of one or two components keeps only the last.
 pub(crate) fn short_name(file: &Text) -> Text {
     let bytes = file.as_bytes();
-    let slashes: Vec<usize> = (0..bytes.len())
-        .rev()
-        .filter(|at| bytes[*at] == b'/')
-        .take(3)
-        .collect();
-    let cut = match slashes[..] {
-        [_, _, third] => third + 1,
-        [last, 0] | [last @ 0] => last + 1,
+    let mut slashes = (0..bytes.len()).rev().filter(|at| bytes[*at] == b'/');
+    let cut = match (slashes.next(), slashes.next(), slashes.next()) {
+        (_, _, Some(third)) => third + 1,
+        (Some(last), Some(0), None) | (Some(last @ 0), None, None) => last + 1,
         _ => return file.clone(),
     };
     Text::from(&bytes[cut..])

@@ -10,8 +10,10 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
+use crate::event::Request;
 use crate::ids::{JobId, NodeId, Time};
 use crate::job::{Job, Needs};
+use crate::table::Table;
 
 /// How submitters share the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,16 +26,22 @@ pub(crate) enum Discipline {
 }
 
 /// See the module.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Queue {
     discipline: Discipline,
     classes: BTreeMap<Class, Waiting>,
     groups: BTreeMap<Owner, Group>,
     /// Jobs that each submitter has on the machines of others.
-    running: BTreeMap<NodeId, u64>,
+    running: Table<NodeId, u64>,
     jobs: usize,
     next_position: u64,
+    /// Needs that were asked for lately, for equal ones to share.
+    recent: Vec<Arc<Needs>>,
+    next_recent: usize,
 }
+
+/// Needs remembered for equal ones.
+const RECENT: usize = 16;
 
 /// Submitter and niceness.
 type Owner = (NodeId, u8);
@@ -145,8 +153,45 @@ impl Queue {
     pub(crate) fn new(discipline: Discipline) -> Self {
         Queue {
             discipline,
-            ..Queue::default()
+            classes: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            running: Table::new(),
+            jobs: 0,
+            next_position: 0,
+            recent: Vec::new(),
+            next_recent: 0,
         }
+    }
+
+    /// What a request demands. Mostly somebody has just demanded the same.
+    pub(crate) fn needs_of(&mut self, request: &Request, ipv6: bool) -> Arc<Needs> {
+        let same = |needs: &&Arc<Needs>| {
+            needs.minimal_version == request.minimal_version
+                && needs.features == request.features
+                && needs.ipv6 == ipv6
+                && needs.environments[..] == request.environments[..]
+                && needs.target == request.target
+                && needs.preferred_host == request.preferred_host
+        };
+        if let Some(needs) = self.recent.iter().find(same) {
+            return Arc::clone(needs);
+        }
+        let needs = Needs {
+            mark: 0,
+            environments: request.environments.as_slice().into(),
+            target: request.target.clone(),
+            preferred_host: request.preferred_host.clone(),
+            minimal_version: request.minimal_version,
+            features: request.features,
+            ipv6,
+        }
+        .marked();
+        match self.recent.get_mut(self.next_recent) {
+            Some(old) => *old = Arc::clone(&needs),
+            None => self.recent.push(Arc::clone(&needs)),
+        }
+        self.next_recent = (self.next_recent + 1) % RECENT;
+        needs
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -236,6 +281,9 @@ impl Queue {
             self.running.remove(&submitter);
         } else {
             self.running.insert(submitter, jobs);
+        }
+        if self.jobs == 0 {
+            return;
         }
         let owners: [Option<Owner>; 21] = {
             let mut groups = self
@@ -440,6 +488,9 @@ impl Queue {
 
     /// How many different needs the waiting jobs of a submitter have.
     pub(crate) fn lanes_of(&self, submitter: NodeId) -> usize {
+        if self.jobs == 0 {
+            return 0;
+        }
         let groups = self
             .groups
             .range((submitter, u8::MIN)..=(submitter, u8::MAX));
@@ -626,7 +677,7 @@ mod tests {
         ]
         .map(|(id, submitter, nice)| job(id, submitter, nice, "x"))
         .into();
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(Discipline::default());
         for job in &jobs {
             queue.push(job);
         }
@@ -647,7 +698,7 @@ mod tests {
             job(3, 1, 0, "x"),
             job(4, 2, 0, "x"),
         ];
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(Discipline::default());
         for job in &jobs {
             queue.push(job);
         }
@@ -671,7 +722,7 @@ mod tests {
             job(3, 2, 0, "y"),
             job(4, 2, 0, "x"),
         ];
-        let mut queue = Queue::default();
+        let mut queue = Queue::new(Discipline::default());
         for job in &jobs {
             queue.push(job);
         }

@@ -11,7 +11,7 @@ use crate::estimate::{countable, shown_speed};
 use crate::event::{DoneJob, JobResult, Request};
 use crate::history::{Basis, Forecast, Kind};
 use crate::ids::{ClientId, JobId, NodeId, Text, Time};
-use crate::job::{Job, Needs, State, short_name};
+use crate::job::{Job, State, short_name};
 use crate::node::LocalJob;
 
 /// Long jobs come first, so that none is left over at the end, but no job waits behind one that was asked for much later.
@@ -53,22 +53,19 @@ impl Core {
         } else {
             (Forecast::default(), 0)
         };
+        let needs = self.queue.needs_of(&request, node.address.is_ipv6());
         let file = bounded(request.file);
-        let needs = Needs {
-            mark: 0,
-            environments: request.environments.as_slice().into(),
-            target: request.target.clone(),
-            preferred_host: request.preferred_host.clone(),
-            minimal_version: request.minimal_version,
-            features: request.features,
-            ipv6: node.address.is_ipv6(),
-        }
-        .marked();
-        let ids: Arc<[JobId]> = (0..request.count).map(|_| self.next_job()).collect();
+        let count = request.count;
+        let siblings: Option<Arc<[JobId]>> =
+            (count > 1).then(|| (0..count).map(|_| self.next_job()).collect());
         let niceness = request.niceness.min(NICENESS_MAX) as u8;
         let may_be_placed =
-            ids.len() == 1 && self.newcomer.is_none() && (self.index.free() > 0 || has_free_slot);
-        for job in ids.iter().copied() {
+            count == 1 && self.newcomer.is_none() && (self.index.free() > 0 || has_free_slot);
+        for number in 0..count as usize {
+            let job = match &siblings {
+                Some(siblings) => siblings[number],
+                None => self.next_job(),
+            };
             self.arrivals += 1;
             let mut job = Job {
                 id: job,
@@ -94,7 +91,7 @@ impl Core {
                     Algorithm::Finish => urgency(now, forecast),
                     _ => 0,
                 },
-                siblings: (ids.len() > 1).then(|| Arc::clone(&ids)),
+                siblings: siblings.clone(),
                 requested_at: now,
             };
             // Most are placed at once, and need not stand in line for that.
