@@ -15,6 +15,7 @@ mod curve;
 mod files;
 mod host;
 mod job;
+mod orphans;
 mod people;
 mod phases;
 mod queries;
@@ -209,6 +210,7 @@ pub struct Cluster {
     recent: Recent,
     changes: Changes,
     alerts: Alerts,
+    orphans: orphans::Orphans,
     swept: u64,
 }
 
@@ -315,6 +317,7 @@ impl Cluster {
             return;
         }
         self.swept = now;
+        self.give_up_orphans(now);
         let mut builds = std::mem::take(&mut self.builds);
         for build in builds.finish(now, |build| self.facts_for(build)) {
             self.changes.build(build);
@@ -327,14 +330,9 @@ impl Cluster {
         self.alerts = alerts;
     }
 
-    /// A new scheduler counts anew: what it does not know of is over.
+    /// A new scheduler counts anew: what it does not tell of soon is over.
     fn forget_numbers(&mut self, now: u64) {
-        let live: Vec<JobId> = self.live.values().copied().collect();
-        for job in live {
-            self.end(now, job, State::Lost, Figures::default());
-        }
-        self.live.clear();
-        self.numbered.clear();
+        self.orphan_all(now);
         for (_, id) in self.numbers.drain() {
             if let Some(host) = self.hosts.get_mut(&id) {
                 host.not_seen_yet(now);
@@ -422,11 +420,11 @@ impl Cluster {
 
     fn queued(&mut self, now: u64, number: u32, client: u32, file: String, language: u32) {
         let client = self.numbers.get(&client).copied();
-        let Some(id) = self.new_job(
-            now,
-            number,
-            Job::queued(now, number, client, file, language),
-        ) else {
+        let job = Job::queued(now, number, client, file, language);
+        if self.adopt(now, &job) {
+            return;
+        }
+        let Some(id) = self.new_job(now, number, job) else {
             return;
         };
         self.queued += 1;
@@ -490,6 +488,9 @@ impl Cluster {
         };
         let mut job = Job::queued(now, number, Some(server), file, 0);
         job.begin(now, Kind::Local, server);
+        if self.adopt(now, &job) {
+            return;
+        }
         if let Some(id) = self.new_job(now, number, job) {
             if let Some(host) = self.hosts.get_mut(&server) {
                 host.submitted(id, Kind::Local);

@@ -152,13 +152,52 @@ fn another_scheduler_counts_anew() {
     );
     assert_eq!(cluster.occupancy().running, 1, "the last picture stays");
     cluster.apply(11_000, connected());
-    assert_eq!(cluster.occupancy(), Occupancy::default());
+    let told = cluster.occupancy();
+    assert_eq!((told.hosts, told.running), (0, 1));
     for event in [host(1, "worker"), queued(1, 1)] {
         cluster.apply(12_000, event);
     }
     assert_eq!(cluster.occupancy().queued, 1);
+    cluster.tick(25_000);
+    assert_eq!(cluster.totals().lost, 0);
+    cluster.tick(27_000);
+    assert_eq!(cluster.occupancy().running, 0);
     assert_eq!(cluster.jobs().next().unwrap().1.state, State::Lost);
     assert_eq!(named(&cluster, "worker").waiting().len(), 1);
+}
+
+#[test]
+fn a_job_that_is_told_of_again_is_the_same() {
+    let mut cluster = cluster([queued(1, 1), Event::Begun { job: 1, host: 2 }]);
+    let before = cluster.totals();
+    cluster.apply(11_000, connected());
+    for event in [host(8, "worker"), host(9, "office")] {
+        cluster.apply(12_000, event);
+    }
+    let (client, server) = (9, 8);
+    let again = Event::Queued {
+        job: 5,
+        client,
+        file: "src/file1.cpp".to_owned(),
+        language: 1,
+    };
+    cluster.apply(12_000, again);
+    cluster.apply(
+        12_000,
+        Event::Begun {
+            job: 5,
+            host: server,
+        },
+    );
+    assert_eq!(
+        (cluster.jobs().count(), cluster.occupancy().running),
+        (1, 1)
+    );
+    cluster.tick(60_000);
+    let figures = Figures::default();
+    cluster.apply(61_000, Event::Done { job: 5, figures });
+    assert_eq!(cluster.totals(), before);
+    assert_eq!(cluster.jobs().next().unwrap().1.state, State::Finished);
 }
 
 #[test]
@@ -292,6 +331,21 @@ fn a_local_job_is_found_by_its_file_and_counted_once() {
     assert_eq!(cluster.untold(), 0);
     let (code, reason) = cluster.reasons().next().unwrap();
     assert_eq!((code, reason.count), ("native-cpu", 3));
+}
+
+#[test]
+fn a_job_that_its_submitter_did_after_its_worker_vanished_is_an_own_job() {
+    let cluster = cluster([
+        queued(1, 1),
+        done(1, 120, 0),
+        told(1, record(Some(1), Verdict::Own, Some("b"))),
+    ]);
+    let totals = cluster.totals();
+    assert_eq!((totals.own, totals.cancelled, totals.failed), (1, 0, 0));
+    let (_, job) = cluster.jobs().next().unwrap();
+    assert_eq!((job.state, job.kind), (State::Finished, Kind::Own));
+    let build = cluster.builds().next().unwrap();
+    assert_eq!((build.own, build.recorded), (1, 1));
 }
 
 #[test]
@@ -464,6 +518,7 @@ proptest! {
             }
         }
         cluster.apply(now, connected());
+        cluster.tick(now + 60_000);
         prop_assert_eq!(cluster.occupancy(), Occupancy::default());
         prop_assert!(cluster.builds().all(|build| build.running == 0));
     }
