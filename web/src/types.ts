@@ -240,6 +240,23 @@ export interface FileRow {
   trend: number | null;
 }
 
+/** A file in the history. */
+export interface PastFile {
+  file: string;
+  jobs: number;
+  failed: number;
+  mean_ms: number;
+  max_ms: number;
+  total_ms: number;
+  host: string;
+  trend: number | null;
+}
+
+/** A build in the history; the number of its submitter means nothing any more. */
+export interface PastBuild extends BuildRow {
+  client_name: string;
+}
+
 export interface SlotsRow {
   platform: string;
   now: number;

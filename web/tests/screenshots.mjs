@@ -27,18 +27,10 @@ const browser = await open();
 try {
   console.log("the demo works for two minutes first, so that there is something to see");
   await new Promise((resolve) => setTimeout(resolve, 120_000));
-  const busy = async () => {
-    for (let n = 0; n < 60; n += 1) {
-      const cluster = await (await fetch(`${url}api/v1/cluster`)).json();
-      if (cluster.running > cluster.slots * 0.6) return;
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-  };
   const { builds } = await (await fetch(`${url}api/v1/builds`)).json();
   const told = builds.find(({ verdict, jobs }) => verdict !== null && jobs > 20) ?? builds[0];
   for (const theme of ["light", "dark"]) {
     const page = await browser.page({ url, theme });
-    await busy();
     for (const name of wanted) await picture(page, name, `web-${name}-${theme}`);
     if (told !== undefined && wanted.includes("builds")) await picture(page, `builds/${told.id}`, `web-build-${theme}`);
     if (wanted.includes("hosts")) await picture(page, "hosts/2", `web-host-${theme}`);
@@ -53,7 +45,17 @@ try {
   rmSync(state, { recursive: true, force: true });
 }
 
+/** Waits until there is something to see. */
+async function busy() {
+  for (let n = 0; n < 60; n += 1) {
+    const { running, slots } = await (await fetch(`${url}api/v1/cluster`)).json();
+    if (running > slots * 0.6) return;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
 async function picture(page, name, file) {
+  if (["overview", "gantt", "star", "hosts"].includes(name)) await busy();
   await page.goto(`${url}#/${name}`);
   await page.waitForSelector(`main.page-${name.split("/")[0]} h1`);
   await page.waitForTimeout(1200);

@@ -121,7 +121,7 @@ function drawLabel(scene: Scene, line: Line): void {
     context.font = "12px system-ui, sans-serif";
     context.fillStyle = theme.soft;
     context.fillText(`${host.running}/${host.slots}${host.left === null ? "" : "  gone"}`, window.left, middle);
-  } else {
+  } else if (line.height >= 12) {
     context.fillStyle = theme.soft;
     context.font = "10px system-ui, sans-serif";
     context.textAlign = "right";

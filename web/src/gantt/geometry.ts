@@ -50,6 +50,8 @@ export interface Line {
 export interface Sizes {
   head: number;
   row: number;
+  /** A slot that was never used. */
+  idle: number;
   gap: number;
 }
 
@@ -61,8 +63,9 @@ export function layOut(hosts: { id: number; slots: Row[]; locals: Row[] }[], siz
     lines.push({ kind: "host", host: id, y, height: sizes.head, row: null });
     y += sizes.head;
     for (const row of slots) {
-      lines.push({ kind: "slot", host: id, y, height: sizes.row, row });
-      y += sizes.row;
+      const height = row.jobs.length === 0 ? sizes.idle : sizes.row;
+      lines.push({ kind: "slot", host: id, y, height, row });
+      y += height;
     }
     for (const row of locals) {
       lines.push({ kind: "local", host: id, y, height: sizes.row, row });

@@ -11,6 +11,8 @@ export interface Row {
   /** Jobs in order of their beginning. */
   jobs: number[];
   begins: number[];
+  /** When the last of them ended, once that is known. */
+  until: number | null;
 }
 
 export interface Lookup {
@@ -59,7 +61,7 @@ export class Rows {
     let row = rows.find((one) => this.isFree(one, begun));
     if (row === undefined) {
       if (rows.length < MOST_LANES) {
-        row = { host, local, lane: rows.length, jobs: [], begins: [] };
+        row = { host, local, lane: rows.length, jobs: [], begins: [], until: 0 };
         rows.push(row);
       } else {
         row = rows[rows.length - 1] as Row;
@@ -67,13 +69,16 @@ export class Rows {
     }
     row.jobs.push(job.id);
     row.begins.push(begun);
+    row.until = job.ended;
   }
 
   private isFree(row: Row, at: number): boolean {
-    const last = row.jobs[row.jobs.length - 1];
-    if (last === undefined) return true;
-    const job = this.lookup.job(last);
-    return job === undefined || (job.ended !== null && job.ended <= at);
+    if (row.until === null) {
+      const last = row.jobs[row.jobs.length - 1];
+      const job = last === undefined ? undefined : this.lookup.job(last);
+      row.until = job === undefined ? 0 : job.ended;
+    }
+    return row.until !== null && row.until <= at;
   }
 
   /** Drops jobs that are forgotten from the front of the rows. */
@@ -100,7 +105,7 @@ export class Rows {
     const used = this.slots.get(host.id) ?? [];
     const slots = [...used];
     for (let lane = used.length; lane < host.slots && lane < MOST_LANES; lane += 1) {
-      slots.push({ host: host.id, local: false, lane, jobs: [], begins: [] });
+      slots.push({ host: host.id, local: false, lane, jobs: [], begins: [], until: 0 });
     }
     return { slots, locals: this.locals.get(host.id) ?? [] };
   }

@@ -48,6 +48,12 @@ export function count(value: number | null | undefined): string {
   return value <= -0.5 ? `\u2212${grouped}` : grouped;
 }
 
+/** A count for narrow places: `12k`, `3.4M`. */
+export function short(value: number): string {
+  const [divisor, unit] = value >= 1e6 ? [1e6, "M"] : value >= 1e4 ? [1e3, "k"] : [1, ""];
+  return `${Math.round((value / divisor) * 10) / 10}${unit}`;
+}
+
 export function decimal(value: number | null | undefined, digits: number): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return NOTHING;
   return value.toFixed(digits);

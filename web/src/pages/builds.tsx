@@ -4,11 +4,11 @@ import { useMemo } from "preact/hooks";
 import { get } from "../live/api";
 import { useAsked } from "../live/asked";
 import { picture, useLive } from "../live/live";
-import { shownFile, shownText, shownUser, trueHost } from "../live/names";
+import { shownFile, shownName, shownText, shownUser, trueHost } from "../live/names";
 import { go, href } from "../live/route";
 import { settings } from "../live/settings";
 import { bytes, clockTime, count, decimal, duration, fullTime, percent, plural } from "../logic/format";
-import { PHASES, type BuildRow, type Evidence, type JobRow } from "../types";
+import { PHASES, type BuildRow, type Evidence, type JobRow, type PastBuild } from "../types";
 import { Empty, Facts, Figure, HostName, Meter, Missing, PageHead, Panel, Prose, StateTag } from "../ui/bits";
 import { TimeChart } from "../ui/chart";
 import { Icon } from "../ui/icons";
@@ -61,7 +61,35 @@ export function Builds() {
         sort={{ key: "begun", down: true }}
         onOpen={(build) => go("builds", build.key ?? build.id)}
         empty="No build has been seen."
-        fill
+      />
+      <Earlier known={rows} />
+    </>
+  );
+}
+
+const EARLIER: readonly Column<PastBuild>[] = [
+  { ...(COLUMNS[0] as Column<BuildRow>), width: 13, cell: (build) => fullTime(build.begun, settings().zone) },
+  { key: "key", title: "Build", value: (build) => build.key ?? "", cell: (build) => (settings().anonymise ? "" : (build.key ?? "guessed")) },
+  { key: "client", title: "Submitter", width: 10, value: (build) => build.client_name, cell: (build) => shownName(build.client_name) },
+  ...COLUMNS.filter(({ key }) => !["begun", "key", "client", "open"].includes(key)),
+];
+
+/** What the history keeps of builds that are not remembered any more. */
+function Earlier({ known }: { known: BuildRow[] }) {
+  const { value } = useAsked((signal) => get<{ builds: PastBuild[] }>("history/builds", signal), 30_000);
+  const builds = (value?.builds ?? []).filter((build) => !known.some((one) => one.key === build.key && one.begun === build.begun));
+  if (builds.length === 0) return null;
+  return (
+    <>
+      <h2>Earlier</h2>
+      <DataTable
+        name="builds-past"
+        label="Earlier builds"
+        columns={EARLIER}
+        rows={builds}
+        rowKey={(build) => `${build.client_name} ${build.begun} ${build.key ?? ""}`}
+        sort={{ key: "begun", down: true }}
+        empty=""
       />
     </>
   );
@@ -142,20 +170,32 @@ function VerdictPanel({ build }: { build: BuildRow }) {
       </Panel>
     );
   }
+  const shares = verdict.evidence.filter(({ unit }) => unit === "%");
+  const others = verdict.evidence.filter(({ unit }) => unit !== "%");
   const longest = Math.max(1, ...verdict.what_if.map(({ wall_ms }) => wall_ms), build.wall_ms);
   return (
     <Panel title="What bounded it" note={BOUNDS[verdict.bound] ?? verdict.bound}>
       <div class="verdict">
         <div class="stack">
           <p class="sentence" data-verdict={verdict.bound}>{shownText(verdict.sentence)}</p>
-          <Facts
-            rows={[
-              ...verdict.evidence.map((one): [string, string] => [one.what, evidence(one)]),
-              ["Longest chain", chain],
-            ]}
-          />
+          <table class="plain">
+            <caption class="behind">Shares of the build's time</caption>
+            <tbody>
+              {shares.map((one) => (
+                <tr key={one.what}>
+                  <th scope="row">{one.what}</th>
+                  <td class="bar">
+                    <Meter share={one.value / 100} />
+                  </td>
+                  <td class="end">{evidence(one)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
         </div>
-        {verdict.what_if.length > 0 && (
+        <div class="stack">
+          <Facts rows={[...others.map((one): [string, string] => [one.what, evidence(one)]), ["longest chain", chain]]} />
+          {verdict.what_if.length > 0 && (
           <div>
             <h3>With another number of slots, at best</h3>
             <table class="plain">
@@ -172,7 +212,8 @@ function VerdictPanel({ build }: { build: BuildRow }) {
               </tbody>
             </table>
           </div>
-        )}
+          )}
+        </div>
       </div>
     </Panel>
   );

@@ -16,7 +16,7 @@ import { Icon } from "../ui/icons";
 import { JobDrawer } from "./job";
 import { lasts } from "./jobs";
 
-const SIZES = { head: 24, row: 17, gap: 6 };
+const SIZES = { head: 24, row: 17, idle: 6, gap: 6 };
 const LABELS = 150;
 const NARROW_LABELS = 84;
 

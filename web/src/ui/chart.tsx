@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { clockTime, dayOf, minuteTime, usableZone } from "../logic/format";
+import { clockTime, dayOf, minuteTime, short, usableZone } from "../logic/format";
 import { onTheme, settings, themeColour } from "../live/settings";
 
 export interface Series {
@@ -92,7 +92,7 @@ export function TimeChart(props: Props) {
 
 const reads = (props: Props, at: number): string => (props.axis ?? ((ms: number) => clockTime(ms, settings().zone)))(at);
 const says = (props: Props, value: number | null | undefined): string =>
-  value === null || value === undefined ? "–" : (props.unit ?? ((number: number) => String(Math.round(number * 10) / 10)))(value);
+  value === null || value === undefined ? "–" : (props.unit ?? short)(value);
 
 /** A dozen places evenly over the whole: enough to follow a curve by ear. */
 function sample(length: number): number[] {

@@ -79,13 +79,18 @@ export function DataTable<T>(props: Props<T>) {
     focus.current = at;
     setFocused(at);
   };
+  // Asking the element where it is makes the browser lay the table out at once, so its last word is kept.
+  const scrolled = useRef(0);
   const wantsFocus = useRef(false);
   const rowHeight = useRowHeight();
 
   useEffect(() => {
     const element = scroller.current;
     if (element === null) return;
-    const look = () => setView({ top: element.scrollTop, height: element.clientHeight });
+    const look = () => {
+      scrolled.current = element.scrollTop;
+      setView({ top: scrolled.current, height: element.clientHeight });
+    };
     const observer = new ResizeObserver(look);
     observer.observe(element);
     element.addEventListener("scroll", look, { passive: true });
@@ -102,16 +107,19 @@ export function DataTable<T>(props: Props<T>) {
     const element = scroller.current;
     if (element === null) return;
     if (props.follow === true) {
-      if (element.scrollTop !== 0) element.scrollTop = 0;
+      if (scrolled.current !== 0) element.scrollTop = 0;
       return;
     }
-    const first = Math.floor(element.scrollTop / rowHeight);
+    const first = Math.floor(scrolled.current / rowHeight);
     const last = anchor.current;
     if (last !== null && first > 0) {
       const now = nearby(sorted, last, rowKey);
-      if (now >= 0 && now !== last.index) element.scrollTop += (now - last.index) * rowHeight;
+      if (now >= 0 && now !== last.index) {
+        element.scrollTop += (now - last.index) * rowHeight;
+        scrolled.current = element.scrollTop;
+      }
     }
-    const at = Math.floor(element.scrollTop / rowHeight);
+    const at = Math.floor(scrolled.current / rowHeight);
     const row = sorted[at];
     anchor.current = row === undefined ? null : { key: rowKey(row), index: at };
   }, [topKey, sorted, view.top, props.follow]);

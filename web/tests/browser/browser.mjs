@@ -33,6 +33,19 @@ export async function open() {
       }
       return page;
     },
+    /**
+     * The longest task of the page's main thread while `work` goes on, in ms of its own CPU time: what else the machine does is no
+     * fault of the page.
+     */
+    async longestTask(page, work) {
+      await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline", "__metadata"] });
+      await work();
+      const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
+      const mains = new Set(traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(({ pid, tid }) => `${pid} ${tid}`));
+      const tasks = traceEvents.filter(({ name, tdur, pid, tid }) => /RunTask$/.test(name) && tdur !== undefined && mains.has(`${pid} ${tid}`));
+      if (tasks.length === 0) throw new Error("the trace has no tasks");
+      return Math.round(Math.max(...tasks.map(({ tdur }) => tdur)) / 1000);
+    },
     close: () => browser.close(),
   };
 }

@@ -204,6 +204,12 @@ test("the demo: every page has something to show, the bar adds up, and files can
     await page.goto(`${url}#/${name}`);
     await page.waitForSelector(`main.page-${name} h1`);
   }
+  await page.goto(`${url}#/history`);
+  await page.waitForSelector("main.page-history canvas");
+  const history = await api(`history?from=${Date.now() - 86_400_000}&to=${Date.now()}&step=300000`);
+  assert(history.points.length > 100, "the demo has a past");
+  await page.goto(`${url}#/files?span=weeks`);
+  await page.waitForSelector("table[aria-label='Slowest files of two weeks']");
   for (const name of ["hosts", "jobs", "builds", "files"]) {
     await page.goto(`${url}#/${name}`);
     await page.waitForSelector("tbody tr:not(.spacer)");

@@ -219,6 +219,8 @@ export class World {
     if (name === "audit") return { entries: this.audit, blocks: [] };
     if (name === "alerts") return { alerts: this.alerts() };
     if (name === "reasons") return { reasons: this.reasonRows() };
+    if (path === "history/builds") return { builds: this.builds().map((build) => ({ ...build, id: build.id + 1000, key: `project-old-${build.id}`, begun: build.begun - 86_400_000, client_name: this.hosts[build.client - 1].name, open: false })) };
+    if (path === "history/files") return { files: [{ file: "src/core/parser_1.cpp", jobs: 400, failed: 2, mean_ms: 4000, max_ms: 21_000, total_ms: 1_600_000, host: "build03", trend: 1.3 }] };
     if (name === "history") {
       const [from, to, step] = ["from", "to", "step"].map((key) => Number(parameters.get(key)));
       const points = [];

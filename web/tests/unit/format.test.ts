@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hiddenAddress, hiddenFile, hiddenHost } from "../../src/logic/anonymise";
-import { age, baseName, bytes, count, duration, fullTime, percent, plural, usableZone } from "../../src/logic/format";
+import { age, baseName, bytes, count, duration, fullTime, percent, plural, short, usableZone } from "../../src/logic/format";
 
 test("durations keep about three digits and never say 60 s", () => {
   const cases: [number | null, string][] = [
@@ -21,6 +21,7 @@ test("counts, ages and shares", () => {
   assert.equal(count(1_234_567), "1\u202f234\u202f567");
   assert.equal(count(-12_000), "\u221212\u202f000");
   assert.equal(count(undefined), "–");
+  assert.deepEqual([0.25, 9999, 12_340, 3_400_000].map(short), ["0.3", "9999", "12.3k", "3.4M"]);
   assert.equal(plural(1, "job"), "1 job");
   assert.equal(plural(2, "job"), "2 jobs");
   assert.equal(age(59_400), "59 s");
