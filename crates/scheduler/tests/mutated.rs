@@ -12,8 +12,8 @@ use std::time::Duration;
 use gelato_net::discovery::Reach;
 use gelato_scheduler::{Config, Scheduler};
 use gelato_wire::msg::{
-    BlacklistHostEnv, GetCs, JobBegin, JobDone, JobLocalBegin, JobLocalDone, Login, Stats,
-    StatusText,
+    BlacklistHostEnv, GetCs, JobBegin, JobDone, JobLocalBegin, JobLocalDone, JobRecords, Login,
+    NodeNote, Stats, StatusText,
 };
 use gelato_wire::{ByteString, Environment, Message, ProtocolVersion, Session};
 use tokio::runtime::Builder;
@@ -36,6 +36,7 @@ fn mutated_messages_harm_nobody() {
     let mut random = Random(20_260_101);
     let mut bystander = Peer::connect(server.address).expect("accepted");
     bystander.send(&login("bystander"));
+    let watching = watch(server.address);
     let (mut sent, mut connections, mut warm) = (0, 0, None);
     while sent < frames {
         connections += 1;
@@ -54,6 +55,21 @@ fn mutated_messages_harm_nobody() {
     );
     assert!(grown < SLACK_MIB, "{grown} MiB more");
     server.stop();
+    let read = watching.join().expect("it reads to the end");
+    assert!(read > 0);
+}
+
+/// A monitor that subscribed to everything and reads; how many bytes that were.
+fn watch(address: SocketAddr) -> JoinHandle<u64> {
+    let mut monitor = Peer::connect(address).expect("accepted");
+    monitor.send(&Message::MonLogin);
+    monitor.send(&Message::NodeNote(NodeNote {
+        text: "{\"subscribe\":[\"records\",\"explanations\"]}".into(),
+    }));
+    monitor.stream.set_read_timeout(None).unwrap();
+    std::thread::spawn(move || {
+        std::io::copy(&mut monitor.stream, &mut std::io::sink()).unwrap_or(1)
+    })
 }
 
 #[test]
@@ -62,8 +78,11 @@ fn hostile_control_lines_harm_nobody() {
     let mut random = Random(7);
     let mut bystander = Peer::connect(server.address).expect("accepted");
     bystander.send(&login("bystander"));
-    let mut sent = 0;
+    let (mut sent, mut warm) = (0, None);
     while sent < LINES {
+        if sent > LINES / 5 {
+            warm = warm.or_else(|| Some(resident_mib()));
+        }
         let mut stream = TcpStream::connect(server.control).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut lines = Vec::new();
@@ -85,6 +104,8 @@ fn hostile_control_lines_harm_nobody() {
         assert!(answers.starts_with(b"200-ICECC "), "{answers:?}");
         assert!(bystander.is_served());
     }
+    let grown = resident_mib().saturating_sub(warm.unwrap_or_default());
+    assert!(grown < SLACK_MIB, "{grown} MiB more");
     server.stop();
 }
 
@@ -132,7 +153,7 @@ fn hostile_message(random: &mut Random) -> Message {
         0 => random.below(3000) as u32,
         _ => random.number(),
     };
-    match random.below(12) {
+    match random.below(15) {
         0..=2 => Message::GetCs(GetCs {
             environments: environments(random),
             filename: text(random),
@@ -203,8 +224,56 @@ fn hostile_message(random: &mut Random) -> Message {
             target: text(random),
             hostname: "127.0.0.1".into(),
         }),
+        11 => Message::NodeNote(NodeNote { text: note(random) }),
+        12 => Message::JobRecords(JobRecords {
+            text: format!("[{},{}]", json(random), json(random))
+                .as_str()
+                .into(),
+        }),
         _ if random.below(60) == 0 => Message::StatusText(StatusText { text: text(random) }),
         _ => Message::Ping,
+    }
+}
+
+/// A note that makes sense up to its values, or none at all.
+fn note(random: &mut Random) -> ByteString {
+    let member = [
+        "running",
+        "away",
+        "ended",
+        "answers",
+        "remarks",
+        "subscribe",
+    ][random.below(6)];
+    let text = match random.below(4) {
+        0 => json(random),
+        1 => format!("{{\"{member}\":{}}}", json(random)),
+        _ => {
+            let one = |random: &mut Random| {
+                format!(
+                    "{{\"job\":{},\"client\":\"127.0.0.1\",\"host\":\"127.0.0.1\",\"since_ms\":{},\"exit\":{},\"file\":{}}}",
+                    random.below(20),
+                    random.number(),
+                    json(random),
+                    json(random)
+                )
+            };
+            let all: Vec<String> = (0..random.below(20)).map(|_| one(random)).collect();
+            format!("{{\"{member}\":[{}]}}", all.join(","))
+        }
+    };
+    text.as_str().into()
+}
+
+fn json(random: &mut Random) -> String {
+    match random.below(7) {
+        0 => "[".repeat(random.below(3000)),
+        1 => format!("\"{}\"", "é\\u0000".repeat(random.below(500))),
+        2 => "{\"file\":\"a.o\",\"verdict\":\"remote\",\"end\":5}".to_owned(),
+        3 => format!("-{}e{}", random.number(), random.below(400)),
+        4 => "null".to_owned(),
+        5 => "[\"ping\",\"records\",\"explanations\"]".to_owned(),
+        _ => random.number().to_string(),
     }
 }
 
@@ -238,7 +307,14 @@ fn hostile_line(random: &mut Random) -> Vec<u8> {
         "unblockcs",
         "removecs",
         "why",
-    ][random.below(7)];
+        "drain",
+        "undrain",
+        "listdrained",
+        "token",
+        "slots",
+        "stats",
+        "commands",
+    ][random.below(14)];
     match random.below(5) {
         0 => (0..random.below(200))
             .map(|_| random.number() as u8)

@@ -8,4 +8,5 @@ mod monitors;
 mod news;
 mod peers;
 mod recovery;
+mod stuck;
 mod trace;
