@@ -1,7 +1,7 @@
 //! Jobs that were under way when the connection to the scheduler ended. The next one tells of them again, under other numbers if
 //! the scheduler is another: they are known again by client and file, and wait a while for that before they count as lost.
 
-use super::{Cluster, Figures, Job, JobId, State};
+use super::{Cluster, Figures, Job, JobId, MOST_LIVE, State};
 
 /// Milliseconds after a new connection in which daemons come back and tell what they run.
 const PATIENCE: u64 = 15_000;
@@ -21,6 +21,12 @@ impl Cluster {
         self.orphans.jobs.sort_unstable();
         self.orphans.since = now;
         self.numbered.clear();
+        // A connection that comes and goes leaves no more behind than could be under way at once.
+        let surplus = self.orphans.jobs.len().saturating_sub(MOST_LIVE);
+        let oldest: Vec<JobId> = self.orphans.jobs.drain(..surplus).collect();
+        for job in oldest {
+            self.end(now, job, State::Lost, Figures::default());
+        }
     }
 
     /// Whether `new` is one of those that were under way; it then has its number.

@@ -73,6 +73,7 @@ impl Cluster {
     }
 
     fn attach(&mut self, now: u64, id: JobId, build: u64, record: &Arc<JobRecord>) {
+        self.done_after_all(id, record);
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -97,6 +98,31 @@ impl Cluster {
             if let Some(job) = self.jobs.get_mut(&oldest) {
                 job.record = None;
             }
+        }
+    }
+
+    /// A job whose worker vanished before it began, and that its submitter then did itself: the scheduler only told that it is over.
+    fn done_after_all(&mut self, id: JobId, record: &JobRecord) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let (State::Cancelled, Verdict::Own, Some(ended), Some(client)) =
+            (job.state, record.verdict, job.ended, job.client)
+        else {
+            return;
+        };
+        let wall = record.wall.saturating_sub(record.phases.wait);
+        job.begin(ended.saturating_sub(wall).max(job.asked), Kind::Own, client);
+        let state = match record.exit {
+            0 => State::Finished,
+            _ => State::Failed,
+        };
+        job.end(ended, state, figures(record));
+        self.totals.cancelled = self.totals.cancelled.saturating_sub(1);
+        self.totals.own += 1;
+        self.totals.failed += u64::from(state == State::Failed);
+        if let Some(host) = self.hosts.get_mut(&client) {
+            host.jobs_own += 1;
         }
     }
 
