@@ -12,6 +12,7 @@
 //! - [`verdict`]: what bounded a build
 //! - [`recording`]: events kept in a file, line by line
 //! - [`demo`]: an invented cluster, the same each time for the same seed
+//! - [`anonymous`]: events without names, for pictures to show around
 //! - [`feed`]: events from a scheduler, for as long as somebody listens
 //! - [`knock`]: connecting to a scheduler that may be asleep
 //! - [`glance`]: one look, for commands that ask once
@@ -23,6 +24,7 @@
 
 pub mod alerts;
 mod control;
+pub mod anonymous;
 pub mod demo;
 pub mod event;
 pub mod export;

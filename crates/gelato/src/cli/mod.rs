@@ -195,7 +195,7 @@ mod tests {
                 "toolchain",
                 include_str!("../../../../man/icecc-create-env.1"),
             ),
-            ("top", include_str!("../../../../man/gelato.1")),
+            ("top", include_str!("../../../../man/gelato-top.1")),
             ("monitor", include_str!("../../../../man/gelato-monitor.1")),
             ("slots", include_str!("../../../../man/gelato-slots.1")),
             ("config", include_str!("../../../../man/gelato.1")),

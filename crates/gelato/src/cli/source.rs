@@ -73,6 +73,27 @@ impl SourceArgs {
             .then(|| (first().into_iter().filter_map(name).collect(), self.seed))
     }
 
+    /// Whether another cluster may be watched in its place: a recording has one.
+    pub(crate) fn may_change(&self) -> bool {
+        self.is_live() && self.record.is_none()
+    }
+
+    /// Where schedulers are looked for, whatever was named: the network.
+    pub(crate) fn network(&self) -> anyhow::Result<Wanted> {
+        Ok(Wanted::new(None, self.netname.as_deref(), |name| {
+            let of_tests = name.starts_with("ICECC_TEST");
+            of_tests.then(|| std::env::var(name).ok()).flatten()
+        })?)
+    }
+
+    /// A recording without its pauses, for who wants only its end.
+    pub(crate) fn hurried(&self) -> anyhow::Result<Receiver<Entry>> {
+        match &self.replay {
+            Some(file) => replay(file, f64::INFINITY),
+            None => self.open(),
+        }
+    }
+
     /// Events as they come, until the receiver is dropped.
     pub(crate) fn open(&self) -> anyhow::Result<Receiver<Entry>> {
         if self.demo {

@@ -1,66 +1,83 @@
-//! `gelato top`: the cluster in a terminal, from a scheduler, a recording or the demo.
+//! `gelato top`: the cluster in a terminal, or once for a script.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use gelato_monitor::demo::{Demo, STEP};
-use gelato_monitor::feed;
-use gelato_monitor::recording::{Entries, Entry, Recorder};
-use gelato_monitor::terminal::{self, Clock, Palette};
-use gelato_net::discovery::Wanted;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use anyhow::{Context as _, bail};
+use gelato_monitor::anonymous::anonymous;
+use gelato_monitor::model::Link;
+use gelato_monitor::recording::Entry;
+use gelato_monitor::terminal::{self, Clock, Options, Page, Palette, once};
+use gelato_monitor::web::Token;
+use gelato_monitor::{Cluster, Event, feed};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::timeout_at;
+
+use super::source::{SourceArgs, cluster};
+
+/// After this much silence the picture is complete; Icecream's schedulers speak in lumps 200 ms apart.
+const SILENCE: Duration = Duration::from_millis(400);
+
+/// On a busy network there is never silence; what a newcomer is told at once has come by then.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// Events on their way to the screen.
 const QUEUE: usize = 10_000;
 
-/// Longest wait between two events of a recording, in ms: nobody wants to watch a night.
-const LONGEST_PAUSE: u64 = 5_000;
-
 /// Options of `gelato top`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Host of the scheduler, perhaps with its port [default: ask the network]
-    #[arg(short = 's', long, value_name = "HOST[:PORT]")]
-    scheduler: Option<String>,
-    /// Name of the network to watch [default: ICECREAM]
-    #[arg(short = 'n', long, value_name = "NAME")]
-    netname: Option<String>,
-    /// Keep all events in a file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "demo"])]
-    record: Option<PathBuf>,
-    /// Show the events of a file in place of a cluster
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scheduler", "netname", "demo"])]
-    replay: Option<PathBuf>,
-    /// Show an invented cluster
-    #[arg(long, conflicts_with_all = ["scheduler", "netname"])]
-    demo: bool,
-    /// Hosts of the invented cluster
-    #[arg(long, value_name = "N", default_value_t = 10, requires = "demo")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
-    hosts: u16,
-    /// Seed of the invented cluster: the same one, the same events
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "demo")]
-    seed: u64,
-    /// How fast a recording or the demo runs
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
-    speed: f64,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The first page, or the one that is printed
+    #[arg(long, value_name = "PAGE", default_value = "hosts", value_parser = page)]
+    page: Page,
+    /// Print the page once the picture is complete, and end
+    #[arg(long)]
+    once: bool,
+    /// The same as JSON
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// The same as CSV
+    #[arg(long)]
+    csv: bool,
+    /// Longest wait for a complete picture
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
+    wait: f64,
+    /// Show other names in place of hosts, files and people
+    #[arg(long)]
+    anonymize: bool,
+    /// File with the scheduler's control token, to block, unblock and drain hosts from afar
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
-fn speed(text: &str) -> Result<f64, String> {
+fn page(name: &str) -> Result<Page, String> {
+    let pages = Page::ALL.into_iter();
+    let names: Vec<&str> = Page::ALL.iter().map(|page| page.name()).collect();
+    pages
+        .into_iter()
+        .find(|page| page.name() == name)
+        .ok_or_else(|| format!("one of {}", names.join(", ")))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(speed) if (0.01..=1000.0).contains(&speed) => Ok(speed),
-        _ => Err("a number from 0.01 to 1000 is needed".to_owned()),
+        Ok(value) if (0.1..=3600.0).contains(&value) => Ok(value),
+        _ => Err("a number of seconds from 0.1 to 3600 is needed".to_owned()),
     }
 }
 
-/// Watches until the user leaves.
+/// Watches until the user leaves, or prints once.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match watch(args) {
+    let outcome = if args.once || args.json || args.csv {
+        print(args)
+    } else {
+        watch(args)
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gelato top: {error:#}");
@@ -70,119 +87,123 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn watch(args: &Args) -> anyhow::Result<()> {
-    let (events, clock) = if args.demo {
-        (demo(args), Clock::Events)
-    } else if let Some(file) = &args.replay {
-        (replay(file, args.speed)?, Clock::Events)
-    } else {
-        (cluster(args)?, Clock::Wall)
-    };
+    let events = shown(args.source.open()?, args.anonymize);
     let variable = |name| std::env::var(name).ok();
     let palette = Palette::from_variables(
         variable("NO_COLOR").as_deref(),
         variable("TERM").as_deref(),
         variable("COLORTERM").as_deref(),
     );
-    terminal::run(events, palette, clock).context("the terminal cannot be used")
-}
-
-fn demo(args: &Args) -> Receiver<Entry> {
-    let (to, events) = channel(QUEUE);
-    let mut demo = Demo::new(args.seed, args.hosts.into(), feed::now());
-    let pause = Duration::from_millis(STEP).div_f64(args.speed);
-    thread::spawn(move || {
-        loop {
-            let at = demo.now();
-            for event in demo.step() {
-                if to.blocking_send(Entry { at, event }).is_err() {
-                    return;
-                }
-            }
-            thread::sleep(pause);
+    let token = match &args.token_file {
+        Some(file) => {
+            let token = Token::read(file);
+            Some(token.with_context(|| format!("cannot read the token in {}", file.display()))?)
         }
-    });
-    events
+        None => None,
+    };
+    let anonymize = args.anonymize;
+    let networks = match args.source.may_change() {
+        true => {
+            let watch: terminal::Watch = Box::new(move |wanted| {
+                let events = cluster(wanted, None).map_err(std::io::Error::other)?;
+                Ok(shown(events, anonymize))
+            });
+            Some((args.source.network()?, watch))
+        }
+        false => None,
+    };
+    let options = Options {
+        palette,
+        clock: clock(args),
+        page: args.page,
+        networks,
+        token,
+    };
+    terminal::run(events, options).context("the terminal cannot be used")
 }
 
-/// A recording at the pace at which it was made. One that turns out to be damaged ends there, with the scheduler shown as lost.
-fn replay(path: &Path, speed: f64) -> anyhow::Result<Receiver<Entry>> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let entries =
-        Entries::open(BufReader::new(file)).with_context(|| path.display().to_string())?;
-    let (to, events) = channel(QUEUE);
-    thread::spawn(move || {
-        let mut before = None;
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let reason = format!("the recording ends: {error}");
-                    let at = before.unwrap_or(0);
-                    let event = gelato_monitor::Event::Lost { reason };
-                    let _ = to.blocking_send(Entry { at, event });
-                    return;
-                }
-            };
-            let pause = entry
-                .at
-                .saturating_sub(before.unwrap_or(entry.at))
-                .min(LONGEST_PAUSE);
-            thread::sleep(Duration::from_millis(pause).div_f64(speed));
-            before = Some(entry.at);
-            if to.blocking_send(entry).is_err() {
+fn clock(args: &Args) -> Clock {
+    if args.source.is_live() {
+        Clock::Wall
+    } else {
+        Clock::Events
+    }
+}
+
+/// The events as they come, or as strangers may see them.
+fn shown(mut events: Receiver<Entry>, anonymize: bool) -> Receiver<Entry> {
+    if !anonymize {
+        return events;
+    }
+    let (to, shown) = channel(QUEUE);
+    std::thread::spawn(move || {
+        while let Some(Entry { at, event }) = events.blocking_recv() {
+            let event = anonymous(event);
+            if to.blocking_send(Entry { at, event }).is_err() {
                 return;
             }
         }
-        let reason = "the recording is over".to_owned();
-        let at = before.unwrap_or(0);
-        let event = gelato_monitor::Event::Lost { reason };
-        let _ = to.blocking_send(Entry { at, event });
     });
-    Ok(events)
+    shown
 }
 
-/// What a scheduler says, and says again after it was lost.
-fn cluster(args: &Args) -> anyhow::Result<Receiver<Entry>> {
-    let wanted = Wanted::from_environment(args.scheduler.as_deref(), args.netname.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (to, events) = channel(QUEUE);
-    match &args.record {
-        None => {
-            thread::spawn(move || runtime.block_on(feed::follow(wanted, to)));
-        }
-        Some(path) => {
-            let file =
-                File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            let recorder = Recorder::begin(BufWriter::new(file))?;
-            let (tee, heard) = channel(QUEUE);
-            thread::spawn(move || runtime.block_on(feed::follow(wanted, tee)));
-            thread::spawn(move || keep(recorder, heard, &to));
-        }
+fn print(args: &Args) -> anyhow::Result<()> {
+    let events = shown(args.source.hurried()?, args.anonymize);
+    let (cluster, last) = complete(events, args)?;
+    let now = match clock(args) {
+        Clock::Wall => feed::now(),
+        Clock::Events => last,
+    };
+    let text = if args.json {
+        format!("{:#}\n", once::json(&cluster, args.page, now))
+    } else if args.csv {
+        once::csv(&cluster, args.page, now)
+    } else {
+        once::text(&cluster, args.page, now)
+    };
+    let written = std::io::stdout().write_all(text.as_bytes());
+    match written {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write"),
     }
-    Ok(events)
 }
 
-/// Writes events down before they are shown. A full disk ends the recording, and is shown.
-fn keep(mut recorder: Recorder<BufWriter<File>>, mut heard: Receiver<Entry>, to: &Sender<Entry>) {
-    let mut writes = true;
-    while let Some(entry) = heard.blocking_recv() {
-        if writes
-            && let Err(error) = recorder
-                .add(entry.at, &entry.event)
-                .and_then(|()| recorder.flush())
-        {
-            writes = false;
-            let reason = format!("the recording cannot be written: {error}");
-            let event = gelato_monitor::Event::Lost { reason };
-            let _ = to.blocking_send(Entry {
-                at: entry.at,
-                event,
-            });
+/// Listens until the picture is complete: a recording to its end, a scheduler until it has told what a newcomer is told.
+fn complete(mut events: Receiver<Entry>, args: &Args) -> anyhow::Result<(Cluster, u64)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let started = Instant::now();
+    let deadline = started + Duration::from_secs_f64(args.wait);
+    let mut cluster = Cluster::new();
+    let mut last = 0;
+    let mut until = deadline;
+    runtime.block_on(async {
+        let mut most = deadline;
+        while let Ok(Some(Entry { at, event })) = timeout_at(until.into(), events.recv()).await {
+            let is_lost = matches!(event, Event::Lost { .. });
+            let is_connected = matches!(event, Event::Connected { .. });
+            last = at;
+            // The end of a recording is not what it shows last.
+            if is_lost && !args.source.is_live() {
+                break;
+            }
+            cluster.apply(at, event);
+            if is_lost {
+                break;
+            }
+            if args.source.is_live() {
+                if is_connected {
+                    most = deadline.min(Instant::now() + BUSY);
+                }
+                until = most.min(Instant::now() + SILENCE);
+            }
         }
-        if to.blocking_send(entry).is_err() {
-            return;
-        }
+    });
+    match cluster.link() {
+        Link::Up { .. } => Ok((cluster, last)),
+        Link::Down { reason, .. } => bail!("{reason}"),
+        Link::Searching => bail!("no scheduler answered within {} s", args.wait),
     }
 }

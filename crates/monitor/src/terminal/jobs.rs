@@ -1,82 +1,135 @@
 //! The page of jobs.
 
-use super::draw::passes;
-use super::figures::{bytes, span};
-use super::table::{self, Cell, Column, Row, left, right};
+use super::hosts::named;
+use super::table::{Cell, Column, Key, Row, left, right};
 use super::ui::Ui;
-use crate::model::{Cluster, HostId, Job, JobId, Kind, State};
+use crate::model::{Cluster, Kind, State};
+use crate::view::{self, JobRow};
 
-pub(super) const COLUMNS: [Column; 14] = [
-    left("FILE", 24),
+pub(super) const COLUMNS: [Column; 26] = [
+    left("FILE", 22),
     right("NUMBER", 7),
     left("STATE", 9),
-    left("CLIENT", 10),
-    left("SERVER", 10),
-    right("WAIT", 6),
+    left("CLIENT", 9),
+    left("SERVER", 9),
     right("TIME", 6),
+    right("WAIT", 6),
+    left("REASON", 16),
     right("EXIT", 5),
+    left("LANGUAGE", 9),
+    right("BUILD", 6),
     right("USER", 6),
     right("SYSTEM", 7),
     right("SOURCE", 7),
     right("SENT", 7),
     right("OBJECT", 7),
+    right("RECEIVED", 9),
+    right("RATIO", 6),
     right("FAULTS", 7),
+    right("RETRIES", 8),
+    right("PLACE", 6),
+    left("KIND", 7),
+    right("ASKED", 6),
+    right("SLOT", 5),
+    left("WAITS FOR", 16),
+    left("WHY THERE", 24),
 ];
 
-pub(super) fn rows(cluster: &Cluster, ui: &Ui, now: u64) -> Vec<Row<JobId>> {
-    let mut rows: Vec<Row<JobId>> = cluster
+pub(super) fn rows(cluster: &Cluster, ui: &Ui, now: u64) -> Vec<Row> {
+    let (window, _) = ui.window();
+    let start = now.saturating_sub(window);
+    let jobs = cluster
         .jobs()
-        .map(|(id, job)| row(cluster, ui, now, id, job))
-        .filter(|row| passes(row, ui.filter()))
-        .collect();
-    let view = ui.view();
-    table::sort(&mut rows, view.sorted.min(COLUMNS.len() - 1), view.reversed);
-    rows
+        .filter(|(_, job)| window == 0 || job.ended.is_none_or(|ended| ended >= start));
+    let rows = jobs.filter_map(|(id, _)| view::job(cluster, id, now));
+    rows.map(|job| row(cluster, ui, now, &job)).collect()
 }
 
-fn row(cluster: &Cluster, ui: &Ui, now: u64, id: JobId, job: &Job) -> Row<JobId> {
-    let host = |id: Option<HostId>| match id.and_then(|id| cluster.host(id)) {
-        Some(host) => Cell::word(&*host.facts.name).styled(ui.palette.mark(host.mark)),
-        None => Cell::word("-"),
-    };
-    let figures = &job.figures;
-    let size = |count: u32| Cell::shown(bytes(count.into()), count);
-    let is_over = job.is_over();
+fn row(cluster: &Cluster, ui: &Ui, now: u64, job: &JobRow) -> Row {
+    let number = |value: Option<u32>| value.map_or_else(Cell::unknown, Cell::number);
+    let size =
+        |count: Option<u32>| count.map_or_else(Cell::unknown, |count| Cell::bytes(count.into()));
+    let span = |ms: Option<u32>| ms.map_or_else(Cell::unknown, |ms| Cell::span(ms.into()));
+    let record = job.record.as_ref();
+    let waiting = job.waiting.as_ref().filter(|_| job.state == State::Queued);
     let cells = vec![
         Cell::word(&*job.file),
-        Cell::number(job.number),
+        Cell::shown(job.number.to_string(), job.id.0 as f64),
         Cell::word(word(job)).styled(ui.palette.state(job.state)),
-        host(job.client),
-        host(job.server),
-        Cell::shown(span(job.wait(now)), job.wait(now) as f64),
-        Cell::shown(span(job.duration(now)), job.duration(now) as f64),
-        match is_over && job.kind != Kind::Local {
-            true => Cell::number(figures.exit),
-            false => Cell::shown("", -1.0),
+        named(cluster, ui, job.client),
+        named(cluster, ui, job.server),
+        job.duration_ms.map_or_else(Cell::unknown, Cell::span),
+        Cell::span(job.wait_ms),
+        Cell::word(reason(job).unwrap_or_default()),
+        match job.exit {
+            Some(exit) => Cell::number(exit),
+            None => Cell::unknown(),
         },
-        Cell::shown(span(figures.user_ms.into()), figures.user_ms),
-        Cell::shown(span(figures.system_ms.into()), figures.system_ms),
-        size(figures.in_raw),
-        size(figures.in_compressed),
-        size(figures.out_raw),
-        Cell::number(figures.page_faults),
+        Cell::word(job.language.as_deref().unwrap_or_default()),
+        match job.build {
+            Some(build) => Cell::number(build as f64),
+            None => Cell::unknown(),
+        },
+        span(job.user_ms),
+        span(job.system_ms),
+        size(job.in_raw),
+        size(job.in_compressed),
+        size(job.out_raw),
+        size(job.out_compressed),
+        ratio(job),
+        number(job.page_faults),
+        match record {
+            Some(record) => Cell::number(record.retries),
+            None => Cell::unknown(),
+        },
+        match waiting {
+            Some(wait) => Cell::number(wait.position),
+            None => Cell::unknown(),
+        },
+        Cell::word(kind(job.kind)),
+        Cell::span(now.saturating_sub(job.asked)),
+        match job.server {
+            Some(_) => Cell::number(job.lane + 1),
+            None => Cell::unknown(),
+        },
+        Cell::word(waiting.map_or("", |wait| wait.reason.as_str())),
+        Cell::word(job.why.as_deref().unwrap_or_default()),
     ];
-    Row {
-        key: id,
-        cells,
-        details: Vec::new(),
+    Row::new(Key::Job(job.id), cells)
+}
+
+/// Bytes sent among bytes of source, in percent.
+fn ratio(job: &JobRow) -> Cell {
+    match (job.in_raw, job.in_compressed) {
+        (Some(raw @ 1..), Some(sent)) => {
+            let percent = 100.0 * f64::from(sent) / f64::from(raw);
+            Cell::shown(format!("{percent:.0}%"), percent)
+        }
+        _ => Cell::unknown(),
     }
 }
 
-fn word(job: &Job) -> &'static str {
-    match (job.state, job.kind) {
-        (State::Queued, _) => "waiting",
-        (State::Running, Kind::Remote) => "remote",
-        (State::Running, Kind::Own) => "own",
-        (State::Running, Kind::Local) => "local",
-        (State::Finished, _) => "finished",
-        (State::Failed, _) => "FAILED",
-        (State::Lost, _) => "LOST",
-        (State::Cancelled, _) => "cancelled",
+/// Why it was not done elsewhere, as a code.
+pub(super) fn reason(job: &JobRow) -> Option<&str> {
+    job.record.as_ref()?.reason.as_deref()
+}
+
+pub(super) fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Remote => "remote",
+        Kind::Own => "own",
+        Kind::Local => "local",
+    }
+}
+
+/// What became of it; while it runs, where.
+pub(super) fn word(job: &JobRow) -> &'static str {
+    match job.state {
+        State::Queued => "waiting",
+        State::Running => kind(job.kind),
+        State::Finished => "finished",
+        State::Failed => "FAILED",
+        State::Lost => "LOST",
+        State::Cancelled => "cancelled",
     }
 }

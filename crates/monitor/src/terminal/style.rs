@@ -65,6 +65,30 @@ impl Palette {
         }
     }
 
+    /// What goes well.
+    pub(super) fn good(self) -> Style {
+        match self {
+            Palette::None => Style::new(),
+            _ => Style::new().fg(Color::Green),
+        }
+    }
+
+    /// What somebody should know.
+    pub(super) fn notice(self) -> Style {
+        match self {
+            Palette::None => Style::new(),
+            _ => Style::new().fg(Color::Yellow),
+        }
+    }
+
+    /// What there should be none of.
+    pub(super) fn bad(self) -> Style {
+        match self {
+            Palette::None => Style::new(),
+            _ => Style::new().fg(Color::Red),
+        }
+    }
+
     pub(super) fn warning(self) -> Style {
         match self {
             Palette::None => Style::new().add_modifier(Modifier::BOLD),

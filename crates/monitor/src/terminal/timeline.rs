@@ -1,4 +1,4 @@
-//! The page of the last minute: a row for each slot of each host, time from left to right, jobs as bars with their submitter's
+//! The page of the last minute, or of another window: a row for each slot of each host, time from left to right, jobs as bars with their submitter's
 //! colour and letter.
 
 use ratatui::Frame;
@@ -7,10 +7,11 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::style;
+use super::table::Key;
 use super::ui::Ui;
 use crate::model::{Cluster, Host, HostId, Job, Kind, State};
 
-/// What the page covers, in ms.
+/// What the page covers if no window was chosen, in ms.
 const WINDOW: u64 = 60_000;
 
 /// Columns of the host's name.
@@ -21,24 +22,30 @@ const MOST_LANES: usize = 256;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, cluster: &Cluster, ui: &mut Ui, now: u64) {
     let width = usize::from(area.width).saturating_sub(NAME + 1).max(1);
+    let (window, ago) = match ui.window() {
+        (0, _) => (WINDOW, "1 minute"),
+        chosen => chosen,
+    };
     let mut lines = Vec::new();
     for (id, host) in cluster.hosts() {
         if !ui.filter().is_empty() && !host.facts.name.contains(ui.filter()) {
             continue;
         }
         if host.is_here() || host.busy() > 0 {
-            lines.extend(host_lines(cluster, ui, now, id, host, width));
+            lines.extend(host_lines(cluster, ui, now, window, id, host, width));
         }
     }
-    ui.extent = (1, lines.len());
     let body = usize::from(area.height).saturating_sub(1);
+    let most = lines.len().saturating_sub(body);
+    // What the cursor can move in: the lines the page can begin with.
+    ui.keys = vec![Key::Build(0); most + 1];
     let view = ui.view_mut();
-    view.selected = view.selected.min(lines.len().saturating_sub(body));
+    view.selected = view.selected.min(most);
     let skipped = view.selected;
     let title = format!(
         "{:<NAME$} {:<half$}{:>rest$}",
         "HOST",
-        "one minute ago",
+        format!("{ago} ago"),
         "now",
         half = width / 2,
         rest = width - width / 2
@@ -61,11 +68,12 @@ fn host_lines(
     cluster: &Cluster,
     ui: &Ui,
     now: u64,
+    window: u64,
     id: HostId,
     host: &Host,
     width: usize,
 ) -> Vec<Line<'static>> {
-    let start = now.saturating_sub(WINDOW);
+    let start = now.saturating_sub(window);
     let shown: Vec<&Job> = cluster
         .jobs()
         .map(|(_, job)| job)
@@ -84,7 +92,7 @@ fn host_lines(
             continue;
         };
         let column =
-            |at: u64| (at.saturating_sub(start) as usize * width / WINDOW as usize).min(width - 1);
+            |at: u64| (at.saturating_sub(start) as usize * width / window as usize).min(width - 1);
         let from = column(job.begun.unwrap_or(start));
         let to = column(job.ended.unwrap_or(now)).max(from);
         let mark = job
