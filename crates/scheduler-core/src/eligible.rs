@@ -86,6 +86,28 @@ pub(crate) struct Question<'a> {
 impl<'a> Question<'a> {
     /// What `node` would use if it took the job now.
     pub(crate) fn now(&self, node: &Node) -> Result<Usable<'a>, Obstacle> {
+        self.present_obstacle(node)?;
+        self.toolchain(node)
+    }
+
+    /// As [`Question::now`], for a node that is known to have the only toolchain offered.
+    pub(crate) fn now_having(&self, node: &Node) -> Result<Usable<'a>, Obstacle> {
+        self.present_obstacle(node)?;
+        match self.needs.environments.first() {
+            Some(environment)
+                if runs_on(&environment.platform, &node.platform)
+                    && !self.is_blacklisted(node, environment) =>
+            {
+                Ok(Usable {
+                    environment,
+                    installed: true,
+                })
+            }
+            _ => self.toolchain(node),
+        }
+    }
+
+    fn present_obstacle(&self, node: &Node) -> Result<(), Obstacle> {
         self.lasting_obstacle(node)?;
         if node.suspended || node.is_draining() {
             return Err(Obstacle::Leaving);
@@ -96,7 +118,7 @@ impl<'a> Question<'a> {
         if !node.has_room() {
             return Err(Obstacle::Full);
         }
-        self.toolchain(node)
+        Ok(())
     }
 
     /// What the submitter would use if it took its own job whatever its load, for want of anyone else.

@@ -27,6 +27,8 @@ const MATCH_WINDOW: usize = 17;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Statistics {
     samples: VecDeque<Sample>,
+    /// Their first jobs.
+    oldest: Oldest,
     size: u64,
     user_ms: u64,
 }
@@ -77,35 +79,69 @@ impl Statistics {
         self.size += sample.size;
         self.user_ms += sample.user_ms;
         self.samples.push_back(sample);
+        self.oldest.add(sample.job);
         if self.samples.len() > KEPT
             && let Some(oldest) = self.samples.pop_front()
         {
             self.size -= oldest.size;
             self.user_ms -= oldest.user_ms;
+            let next = self.samples.get(MATCH_WINDOW - 1);
+            self.oldest.shift(next.map(|sample| sample.job));
         }
     }
 }
 
 /// The jobs one node has had compiled, by number only.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Requested(VecDeque<JobId>);
+pub(crate) struct Requested {
+    jobs: VecDeque<JobId>,
+    oldest: Oldest,
+}
+
+/// The first of a list of jobs, side by side, for they are looked through with every decision.
+#[derive(Debug, Clone, Copy, Default)]
+struct Oldest {
+    jobs: [u32; MATCH_WINDOW],
+    length: usize,
+}
+
+impl Oldest {
+    fn add(&mut self, job: JobId) {
+        if let Some(place) = self.jobs.get_mut(self.length) {
+            *place = job.0;
+            self.length += 1;
+        }
+    }
+
+    /// The first one is gone, and this one has come into the window.
+    fn shift(&mut self, next: Option<JobId>) {
+        self.jobs.rotate_left(1);
+        self.length = self.length.saturating_sub(1);
+        if let Some(next) = next {
+            self.add(next);
+        }
+    }
+
+    fn jobs(&self) -> &[u32] {
+        self.jobs.get(..self.length).unwrap_or_default()
+    }
+}
 
 impl Requested {
     pub(crate) fn add(&mut self, job: JobId) {
-        self.0.push_back(job);
-        if self.0.len() > KEPT {
-            self.0.pop_front();
+        self.jobs.push_back(job);
+        self.oldest.add(job);
+        if self.jobs.len() > KEPT {
+            self.jobs.pop_front();
+            self.oldest.shift(self.jobs.get(MATCH_WINDOW - 1).copied());
         }
     }
 
     /// The first old job the other node compiled for this one.
     pub(crate) fn matched(&self, worker: &Statistics) -> Option<JobId> {
-        let theirs = || worker.samples.iter().take(MATCH_WINDOW);
-        self.0
-            .iter()
-            .take(MATCH_WINDOW)
-            .find(|job| theirs().any(|sample| sample.job == **job))
-            .copied()
+        let theirs = worker.oldest.jobs();
+        let mut ours = self.oldest.jobs().iter();
+        ours.find(|job| theirs.contains(job)).copied().map(JobId)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Decision {
     /// On what ground.
     pub why: Why,
     /// The best of those that could have taken it at that moment, at most eight of them.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Candidates,
     /// How many could have.
     pub eligible: usize,
     /// Out of how many nodes.
@@ -105,6 +105,57 @@ pub struct Candidate {
     pub wait_ms: f32,
     /// Of that, milliseconds until the job and a missing toolchain are there; this and the wait pass together.
     pub send_ms: f32,
+}
+
+impl Default for Candidate {
+    fn default() -> Self {
+        Candidate {
+            node: NodeId(0),
+            free: false,
+            installed: false,
+            expected_ms: 0.0,
+            wait_ms: 0.0,
+            send_ms: 0.0,
+        }
+    }
+}
+
+/// Some candidates, best first, in place: a decision is noted without asking for memory.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Candidates {
+    list: [Candidate; CANDIDATES],
+    length: usize,
+}
+
+impl Candidates {
+    /// Adds one behind those that finish no later; of too many the last goes.
+    pub(crate) fn add(&mut self, candidate: Candidate) {
+        let at = self.partition_point(|other| other.expected_ms <= candidate.expected_ms);
+        if at < CANDIDATES {
+            self.length = (self.length + 1).min(CANDIDATES);
+            if let Some(later) = self.list.get_mut(at..self.length) {
+                later.rotate_right(1);
+                later[0] = candidate;
+            }
+        }
+    }
+}
+
+impl std::ops::Deref for Candidates {
+    type Target = [Candidate];
+
+    fn deref(&self) -> &[Candidate] {
+        self.list.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl<'a> IntoIterator for &'a Candidates {
+    type Item = &'a Candidate;
+    type IntoIter = std::slice::Iter<'a, Candidate>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
 }
 
 /// The last decisions.

@@ -36,7 +36,7 @@ pub use crate::config::{Algorithm, Config, limits};
 pub use crate::core::{Core, Past, PastWorker};
 pub use crate::eligible::Obstacle;
 pub use crate::event::{DoneJob, Event, JobResult, Login, Readings, Request};
-pub use crate::explain::{Candidate, Decision, Why};
+pub use crate::explain::{Candidate, Candidates, Decision, Why};
 pub use crate::history::{Basis, Forecast, PastFile, PastLanguage};
 pub use crate::ids::{ClientId, ConnectionId, Environment, JobId, NodeId, Text, Time};
 pub use crate::job::{Job, State};

@@ -6,7 +6,7 @@ use crate::action::{Action, Answer, Note};
 use crate::config::{Algorithm, NO_CS_VERSION};
 use crate::core::Core;
 use crate::eligible::Question;
-use crate::explain::{Candidate, Decision, Why};
+use crate::explain::{Candidates, Decision, Why};
 use crate::ids::{Environment, JobId, NodeId, Text, Time};
 use crate::job::{Needs, State};
 use crate::node::{Installing, Node};
@@ -42,7 +42,7 @@ struct Placement {
     environment: Option<Environment>,
     installed: bool,
     why: Why,
-    candidates: Vec<Candidate>,
+    candidates: Candidates,
     for_short: bool,
     eligible: usize,
 }
@@ -180,7 +180,7 @@ impl Core {
                 environment: environment.cloned(),
                 installed: true,
                 why,
-                candidates: Vec::new(),
+                candidates: Candidates::default(),
                 for_short: false,
                 eligible: 0,
             })

@@ -14,7 +14,7 @@ mod spread;
 use crate::config::{Algorithm, Config};
 use crate::eligible::{Question, Usable};
 use crate::estimate::ClusterMean;
-use crate::explain::{CANDIDATES, Candidate, Why};
+use crate::explain::{CANDIDATES, Candidate, Candidates, Why};
 use crate::ids::{NodeId, Text, Time};
 use crate::index::{Index, Key, Order, Part, Room, Standing, Wanted};
 use crate::node::Node;
@@ -65,7 +65,7 @@ pub(crate) enum Outcome<'a> {
 pub(crate) struct Choice<'a> {
     pub(crate) chosen: Eligible<'a>,
     pub(crate) why: Why,
-    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) candidates: Candidates,
     /// A job that takes less had better go there.
     pub(crate) for_short: bool,
     /// How many nodes had room.
@@ -199,7 +199,16 @@ fn preferred<'a>(context: &Context<'a>) -> Option<Choice<'a>> {
 impl<'a> Context<'a> {
     fn eligible(&self, id: NodeId) -> Option<Eligible<'a>> {
         let node = self.nodes.get(&id)?;
-        let usable = self.question.now(node).ok()?;
+        self.eligible_with(node, self.question.now(node).ok()?)
+    }
+
+    /// As [`Context::eligible`], for a node that is known to have the only toolchain offered.
+    fn eligible_having(&self, id: NodeId) -> Option<Eligible<'a>> {
+        let node = self.nodes.get(&id)?;
+        self.eligible_with(node, self.question.now_having(node).ok()?)
+    }
+
+    fn eligible_with(&self, node: &'a Node, usable: Usable<'a>) -> Option<Eligible<'a>> {
         Some(Eligible {
             node,
             usable,
@@ -283,6 +292,7 @@ impl<'c, 'a> Found<'c, 'a> {
         let context = self.context;
         let known = self.eligible.len();
         let eligible = &mut self.eligible;
+        let having = toolchain.is_some() && context.question.needs.environments.len() == 1;
         for part in parts {
             context.index.best(
                 *part,
@@ -292,13 +302,13 @@ impl<'c, 'a> Found<'c, 'a> {
                     if eligible.iter().any(|one| one.node.id == id) {
                         return false;
                     }
-                    match context.eligible(id) {
-                        Some(one) => {
-                            eligible.push(one);
-                            true
-                        }
-                        None => false,
-                    }
+                    let one = if having {
+                        context.eligible_having(id)
+                    } else {
+                        context.eligible(id)
+                    };
+                    eligible.extend(one);
+                    one.is_some()
                 },
                 &mut best,
             );
@@ -353,24 +363,17 @@ impl<'c, 'a> Found<'c, 'a> {
 }
 
 /// For explanation: the few with the earliest expected finish.
-fn candidates(eligible: &[Eligible<'_>]) -> Vec<Candidate> {
-    let mut best: Vec<Candidate> = Vec::with_capacity(eligible.len().min(CANDIDATES + 1));
+fn candidates(eligible: &[Eligible<'_>]) -> Candidates {
+    let mut best = Candidates::default();
     for one in eligible {
-        let at = best.partition_point(|other| other.expected_ms <= one.expected_ms);
-        if at < CANDIDATES {
-            best.insert(
-                at,
-                Candidate {
-                    node: one.node.id,
-                    free: one.free,
-                    installed: one.usable.installed,
-                    expected_ms: one.expected_ms,
-                    wait_ms: one.wait_ms,
-                    send_ms: one.send_ms,
-                },
-            );
-            best.truncate(CANDIDATES);
-        }
+        best.add(Candidate {
+            node: one.node.id,
+            free: one.free,
+            installed: one.usable.installed,
+            expected_ms: one.expected_ms,
+            wait_ms: one.wait_ms,
+            send_ms: one.send_ms,
+        });
     }
     best
 }
