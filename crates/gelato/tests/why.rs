@@ -294,3 +294,31 @@ fn without_a_daemon_there_is_a_sentence_and_a_way_out() {
         "{output:?}"
     );
 }
+
+#[test]
+fn a_build_with_a_daemon_of_its_own_is_told_of_afterwards() {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    symlink(GELATO, folder.path().join("icecc")).unwrap();
+    fs::write(folder.path().join("x.c"), "int x;\n").unwrap();
+    let alone = |words: &[&str]| {
+        bare(folder.path(), GELATO)
+            .args(words)
+            .env("ICECC_TEST_SCHEDULER_PORTS", "1:1")
+            .env("GELATO_SOCKET", folder.path().join("nothing"))
+            .env("XDG_CACHE_HOME", folder.path().join("cache"))
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let built = alone(&["build", "--", "gcc", "-c", "x.c"]);
+    assert!(built.status.success(), "{built:?}");
+    assert!(text(&built).contains("1 no-cluster"), "{built:?}");
+    let told = text(&alone(&["why", "x.c"]));
+    assert!(told.contains("no-scheduler: The daemon"), "{told}");
+    let name = folder.path().file_name().unwrap().to_str().unwrap();
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect();
+    assert!(told.contains(&format!("of the build {name}-")), "{told}");
+}

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gelato_compiler::LocalReason;
 use gelato_monitor::verdict::{self, Bound, BuildVerdict, Facts};
 use gelato_record::JobRecord;
 
@@ -39,6 +40,16 @@ pub(crate) async fn records(socket: Option<PathBuf>, build: String) -> Vec<JobRe
     match asked.await {
         Ok(Ok(records)) => records,
         Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// Nobody but us kept the jobs here, for want of a cluster.
+pub(crate) fn without_cluster(records: &mut [JobRecord]) {
+    for record in records {
+        if record.reason.as_deref() == Some(LocalReason::NotWanted.code()) {
+            record.reason = Some(LocalReason::NoScheduler.code().to_owned());
+            record.subject = None;
+        }
     }
 }
 
@@ -124,6 +135,20 @@ mod tests {
         fs::write(&path, "junk\n{\"file\":\"c\"}\n\u{0}").unwrap();
         assert_eq!(read(&path).unwrap(), [record("c")]);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_we_keep_here_for_want_of_a_cluster_says_so() {
+        let record = |reason: &str| JobRecord {
+            reason: Some(reason.to_owned()),
+            subject: Some("ICECC".to_owned()),
+            ..JobRecord::default()
+        };
+        let mut records = [record("not-wanted"), record("native-cpu")];
+        without_cluster(&mut records);
+        assert_eq!(records[0].reason.as_deref(), Some("no-scheduler"));
+        assert_eq!(records[0].subject, None);
+        assert_eq!(records[1], record("native-cpu"));
     }
 
     #[test]

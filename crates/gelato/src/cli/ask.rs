@@ -151,7 +151,11 @@ fn question(mut connection: Connection, place: String, request: &Value) -> Daemo
     }
     match connection.receive(ANSWER, "the daemon's answer") {
         Ok(Message::Answer(answer)) => match serde_json::from_slice(answer.text.as_bytes()) {
-            Ok(answer) => Daemon::Gelato { place, answer },
+            Ok(answer @ Value::Object(_)) => Daemon::Gelato { place, answer },
+            Ok(_) => Daemon::Mute {
+                place,
+                error: "its answer is no JSON object".to_owned(),
+            },
             Err(error) => Daemon::Mute {
                 place,
                 error: format!("its answer is no JSON: {error}"),

@@ -164,10 +164,13 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let socket = private.as_ref().map(|private| private.socket().to_owned());
-    let records = match place.alone {
+    let mut records = match place.alone && private.is_none() {
         true => Vec::new(),
         false => aftermath::records(socket, name).await,
     };
+    if place.alone {
+        aftermath::without_cluster(&mut records);
+    }
     if let Some(private) = private {
         private.stop().await;
         aftermath::keep(&records);
@@ -187,7 +190,9 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
         eprintln!("gelato: {refusal}");
     }
     eprintln!("{}", summary.line(started.elapsed()));
-    if let Some(verdict) = aftermath::verdict(&records, place.slots) {
+    if !place.alone
+        && let Some(verdict) = aftermath::verdict(&records, place.slots)
+    {
         eprintln!("gelato: {}", verdict.sentence);
         if args.verbose {
             for evidence in &verdict.evidence {

@@ -35,13 +35,18 @@ pub(crate) fn fetch(
         request.insert("ask".to_owned(), json!("records"));
         request.insert("last".to_owned(), json!(last - records.len()));
         request.insert("skip".to_owned(), json!(records.len()));
-        let answer = question(socket, &Value::Object(request))?;
-        let list = answer["records"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut answer = question(socket, &Value::Object(request))?;
+        let more = answer["more"] == true;
+        let Value::Array(list) = answer["records"].take() else {
+            break;
+        };
+        let came = list.len();
         records.extend(
-            list.iter()
-                .filter_map(|record| JobRecord::parse(record.to_string().as_bytes()).ok()),
+            list.into_iter()
+                .filter_map(|record| serde_json::from_value::<JobRecord>(record).ok())
+                .map(JobRecord::bounded),
         );
-        if answer["more"] != true || list.is_empty() || records.len() >= last {
+        if !more || came == 0 || records.len() >= last {
             break;
         }
     }
