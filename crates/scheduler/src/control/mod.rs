@@ -192,3 +192,33 @@ async fn write(stream: &mut TcpStream, text: &[u8]) -> Result<(), Gone> {
 fn is_local(peer: SocketAddr, own: SocketAddr) -> bool {
     peer.ip().is_loopback() || peer.ip() == own.ip()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_change_nothing_unless_that_is_wanted() {
+        let open = |access, token_required, local| {
+            let gate = Gate {
+                access,
+                token: None,
+                token_required,
+            };
+            gate.is_open_to(local)
+        };
+        for access in [ControlAccess::Read, ControlAccess::Local] {
+            assert!(open(access, false, true) && !open(access, false, false));
+        }
+        assert!(open(ControlAccess::Open, false, false));
+        for local in [true, false] {
+            assert!(!open(ControlAccess::Open, true, local));
+        }
+        let at = |address: &str| address.parse::<SocketAddr>().unwrap();
+        assert!(is_local(at("127.0.0.1:5"), at("127.0.0.1:8766")));
+        assert!(is_local(at("[::1]:5"), at("[::1]:8766")));
+        assert!(is_local(at("10.0.0.1:5"), at("10.0.0.1:8766")));
+        assert!(!is_local(at("10.0.0.2:5"), at("10.0.0.1:8766")));
+        assert!(!is_local(at("[fd00::2]:5"), at("[fd00::1]:8766")));
+    }
+}

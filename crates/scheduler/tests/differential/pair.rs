@@ -13,6 +13,9 @@ use gelato_wire::{Environment, Message, ProtocolVersion, Session};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+/// The network of all schedulers here.
+pub(crate) const NETWORK: &str = "differential";
+
 /// Far more than anything here takes.
 const SOON: Duration = Duration::from_secs(60);
 
@@ -40,12 +43,12 @@ struct Side {
     control: Control,
 }
 
-struct Peer {
-    stream: TcpStream,
-    session: Session,
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    pub(crate) session: Session,
 }
 
-struct Control {
+pub(crate) struct Control {
     reader: BufReader<TcpStream>,
 }
 
@@ -78,7 +81,7 @@ impl Pair {
         let names: Vec<String> = (0..slots.len())
             .map(|number| format!("d{number}"))
             .collect();
-        let (icecream, port) = start_icecream();
+        let (icecream, port) = start_icecream(&[]);
         let theirs = (Ipv4Addr::LOCALHOST, port).into();
         let theirs_control = (Ipv4Addr::LOCALHOST, port + 1).into();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -260,7 +263,7 @@ impl Side {
 
 impl Peer {
     /// The exchange of versions. Icecream's scheduler accepts late on a quiet network, so it is kept awake.
-    fn introduce(&mut self, control: &mut Control) {
+    pub(crate) fn introduce(&mut self, control: &mut Control) {
         let until = Instant::now() + SOON;
         let wait = Duration::from_millis(200);
         self.stream.set_read_timeout(Some(wait)).unwrap();
@@ -278,7 +281,7 @@ impl Peer {
         self.stream.set_read_timeout(Some(SOON)).unwrap();
     }
 
-    fn send(&mut self, message: &Message) {
+    pub(crate) fn send(&mut self, message: &Message) {
         self.session.send(message).unwrap();
         self.flush();
     }
@@ -288,7 +291,7 @@ impl Peer {
         self.stream.write_all(&output).unwrap();
     }
 
-    fn receive(&mut self) -> Message {
+    pub(crate) fn receive(&mut self) -> Message {
         loop {
             if let Some(message) = self.session.next_message().unwrap() {
                 return message;
@@ -301,8 +304,16 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Waits for the end of the connection.
+    pub(crate) fn ends(&mut self) {
+        let mut buffer = [0; 4096];
+        while self.stream.read(&mut buffer).expect("the end in time") > 0 {}
+    }
+}
+
 impl Control {
-    fn connect(address: SocketAddr) -> Control {
+    pub(crate) fn connect(address: SocketAddr) -> Control {
         let stream = connect(address);
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut control = Control {
@@ -312,7 +323,7 @@ impl Control {
         control
     }
 
-    fn ask(&mut self, command: &str) -> String {
+    pub(crate) fn ask(&mut self, command: &str) -> String {
         let line = format!("{command}\n");
         self.reader.get_mut().write_all(line.as_bytes()).unwrap();
         self.read_until("200 done")
@@ -332,7 +343,8 @@ impl Control {
     }
 }
 
-fn start_icecream() -> (Child, u16) {
+/// Icecream's scheduler with these options on top, and its port.
+pub(crate) fn start_icecream(more: &[&str]) -> (Child, u16) {
     for _ in 0..20 {
         let port = {
             let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -342,7 +354,8 @@ fn start_icecream() -> (Child, u16) {
             continue;
         }
         let mut child = Command::new(crate::ICECREAM)
-            .args(["-i", "lo", "-n", "differential", "-p", &port.to_string()])
+            .args(["-i", "lo", "-n", NETWORK, "-p", &port.to_string()])
+            .args(more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -2,6 +2,7 @@
 
 mod failures;
 mod finishing;
+mod kills;
 mod placing;
 mod random;
 mod recovered;
