@@ -635,6 +635,7 @@ impl Hub {
                     now: self.now(),
                     uptime: self.started.elapsed(),
                     records: self.records.tally(),
+                    monitors: self.monitors.len(),
                 };
                 answers::reading(&self.core, &reading, &facts, about)
             }

@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) uptime: Duration,
     /// What became of the records of jobs.
     pub(crate) records: Tally,
+    /// Monitors that are connected.
+    pub(crate) monitors: usize,
 }
 
 /// A command that changes something, as it is told to others.
@@ -132,7 +134,7 @@ fn stats(core: &Core, facts: &Facts) -> String {
     format!(
         " release: {}\n algorithm: {}\n uptime: {}s\n hosts: {}\n slots: {}\n jobs waiting: {waiting}\n \
          jobs placed: {}\n jobs so far: {}\n \
-         records taken: {}\n records dropped: {}\n",
+         records taken: {}\n records dropped: {}\n monitors: {}\n",
         release(),
         core.algorithm().name().to_ascii_lowercase(),
         facts.uptime.as_secs(),
@@ -142,6 +144,7 @@ fn stats(core: &Core, facts: &Facts) -> String {
         core.last_job(),
         facts.records.taken,
         facts.records.dropped,
+        facts.monitors,
     )
 }
 
@@ -158,6 +161,7 @@ fn stats_json(core: &Core, facts: &Facts) -> String {
         "jobs_so_far": core.last_job(),
         "records_taken": facts.records.taken,
         "records_dropped": facts.records.dropped,
+        "monitors": facts.monitors,
     });
     format!("{stats}\n")
 }

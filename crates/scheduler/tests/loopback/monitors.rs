@@ -136,6 +136,20 @@ async fn a_monitor_that_never_reads_delays_nobody_and_is_given_up() {
 }
 
 #[tokio::test]
+async fn one_that_leaves_a_quiet_cluster_is_forgotten() {
+    let cluster = Cluster::start().await;
+    let monitor = cluster.monitor().await;
+    cluster
+        .until("stats\n", |text| text.contains(" monitors: 1\n"))
+        .await;
+    drop(monitor);
+    cluster
+        .until("stats\n", |text| text.contains(" monitors: 0\n"))
+        .await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn the_end_is_told() {
     let cluster = Cluster::start().await;
     let mut monitor = cluster.monitor().await;
