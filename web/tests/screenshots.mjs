@@ -11,7 +11,7 @@ const wanted = only === undefined ? PAGES : only.split(",");
 mkdirSync(folder, { recursive: true });
 
 const state = mkdtempSync(join(tmpdir(), "gelato-screenshots-"));
-const monitor = spawn(process.env.GELATO_BIN ?? "gelato", ["monitor", "--demo", "--seed", "3", "--hosts", "16", "--listen", "127.0.0.1:0", "--state-folder", state], {
+const monitor = spawn(process.env.GELATO_BIN ?? "gelato", ["monitor", "--demo", "--hosts", "8", "--listen", "127.0.0.1:0", "--state-folder", state], {
   stdio: ["ignore", "pipe", "inherit"],
 });
 const url = await new Promise((resolve, reject) => {

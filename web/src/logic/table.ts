@@ -40,18 +40,25 @@ const MOST_WORDS = 4000;
  * are compared, rows are then counted into their places.
  */
 export function sortRows<T>(rows: readonly T[], value: (row: T) => Value, down: boolean): T[] {
-  const values = rows.map((row) => {
+  const places = new Map<string | number, number>();
+  const which = Int32Array.from(rows, (row) => {
     const one = value(row);
-    return one === null || one === "" || Number.isNaN(one) ? undefined : typeof one === "boolean" ? Number(one) : one;
+    if (one === null || one === "" || Number.isNaN(one)) return -1;
+    const key = typeof one === "boolean" ? Number(one) : one;
+    const known = places.get(key);
+    if (known !== undefined) return known;
+    places.set(key, places.size);
+    return places.size - 1;
   });
-  const different = ordered(new Set(values));
+  const different = ordered(places.keys());
   if (down) different.reverse();
-  const ranks = new Map<string | number | undefined, number>(different.map((one, rank) => [one, rank]));
   const last = different.length;
+  const ranks = new Uint32Array(last);
+  different.forEach((one, rank) => (ranks[places.get(one) as number] = rank));
   const begins = new Uint32Array(last + 2);
-  const rankOf = Uint32Array.from(values, (one) => ranks.get(one) ?? last);
-  for (const rank of rankOf) begins[rank + 1] = (begins[rank + 1] ?? 0) + 1;
-  for (let rank = 1; rank < begins.length; rank += 1) begins[rank] = (begins[rank] ?? 0) + (begins[rank - 1] ?? 0);
+  const rankOf = which.map((place) => (place < 0 ? last : (ranks[place] as number)));
+  for (const rank of rankOf) begins[rank + 1] = (begins[rank + 1] as number) + 1;
+  for (let rank = 1; rank < begins.length; rank += 1) begins[rank] = (begins[rank] as number) + (begins[rank - 1] as number);
   const sorted = new Array<T>(rows.length);
   rankOf.forEach((rank, at) => {
     const place = begins[rank] as number;
@@ -64,12 +71,12 @@ export function sortRows<T>(rows: readonly T[], value: (row: T) => Value, down: 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
 /** Different values in order, numbers before words. */
-function ordered(values: Set<string | number | undefined>): (string | number)[] {
+function ordered(values: Iterable<string | number>): (string | number)[] {
   const numbers: number[] = [];
   const words: string[] = [];
   for (const one of values) {
     if (typeof one === "number") numbers.push(one);
-    else if (one !== undefined) words.push(one);
+    else words.push(one);
   }
   return [...Float64Array.from(numbers).sort(), ...words.sort(words.length > MOST_WORDS ? undefined : collator.compare)];
 }

@@ -127,7 +127,7 @@ export function DataTable<T>(props: Props<T>) {
   const current = Math.min(focus.current, Math.max(0, sorted.length - 1));
   const [from, to] = windowOf(view.top, view.height, rowHeight, sorted.length, OVERSCAN);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!wantsFocus.current) return;
     wantsFocus.current = false;
     body.current?.querySelector<HTMLElement>(`tr[data-at="${current}"]`)?.focus({ preventScroll: true });

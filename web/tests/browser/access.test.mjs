@@ -61,7 +61,8 @@ test("a walk without a mouse", { skip: !here }, async () => {
   assert.equal(await page.evaluate(() => document.activeElement?.tagName), "TR");
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowDown");
-  assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex")), "4");
+  const onRow = (row) => page.waitForFunction((wanted) => document.activeElement?.getAttribute("aria-rowindex") === wanted, row);
+  await onRow("4");
   const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
   assert.notEqual(outline, "none", "who has the focus can be seen");
   await page.keyboard.press("Enter");
@@ -69,7 +70,8 @@ test("a walk without a mouse", { skip: !here }, async () => {
   assert.match(await focused(), /^Host build/);
   await page.keyboard.press("Escape");
   await page.waitForSelector("aside.drawer", { state: "detached" });
-  assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-rowindex")), "4", "the focus is back where it was");
+  // The focus is back where it was.
+  await onRow("4");
 
   await page.keyboard.press("?");
   await page.waitForSelector("dialog[open]");

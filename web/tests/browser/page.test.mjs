@@ -142,6 +142,9 @@ test("the timeline shows details, zooms, looks back and returns to the present b
   await page.keyboard.press("f");
   await page.waitForFunction(() => /up to now/.test(document.querySelector(".page-head .note")?.textContent ?? ""));
   assert.match(await note(), /1 min/);
+  // Bars move on while a test looks for them.
+  await page.keyboard.press("p");
+  await page.waitForSelector("[data-banner=paused]");
   const box = await stage.boundingBox();
   let found = false;
   for (let y = 45; y < 400 && !found; y += 8) {
