@@ -124,3 +124,64 @@ fn tells_more(event: &Event) -> bool {
 async fn tell(to: &Sender<Entry>, event: Event) -> Option<()> {
     to.send(Entry { at: now(), event }).await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gelato_wire::msg::{MonNews, MonStats};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    async fn said(to: &mut Connection, text: &str) {
+        let stats = MonStats {
+            host_id: 1,
+            statmsg: text.into(),
+        };
+        to.send(&Message::MonStats(stats)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_a_scheduler_that_tells_more_is_asked_to_and_only_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = async {
+            let (socket, _) = listener.accept().await.unwrap();
+            Connection::accept(socket, Limits::default()).await.unwrap()
+        };
+        let connecting = Connection::connect_as_monitor(address, Limits::default());
+        let (mut scheduler, monitor) = tokio::join!(accepting, connecting);
+        let (to, mut events) = mpsc::channel(100);
+        let listening = tokio::spawn(async move { listen(monitor.unwrap(), &to).await });
+        let mut next = async || events.recv().await.unwrap().event;
+
+        said(&mut scheduler, "Name:a\nScheduler:finish\n").await;
+        assert!(matches!(next().await, Event::Host { .. }));
+        assert!(scheduler.try_receive().unwrap().is_none());
+
+        for _ in 0..3 {
+            said(&mut scheduler, "Name:a\nScheduler:gelato/2\n").await;
+            next().await;
+        }
+        let asked = scheduler.receive(None, "a subscription").await.unwrap();
+        let Message::NodeNote(note) = asked else {
+            panic!("{asked:?}");
+        };
+        let wanted: serde_json::Value = serde_json::from_slice(note.text.as_bytes()).unwrap();
+        assert_eq!(wanted["subscribe"][0], "records");
+
+        for text in [
+            "not JSON",
+            r#"{"event":"lost","reason":"as if"}"#,
+            r#"{"event":"explained","job":7,"why":"free"}"#,
+        ] {
+            let text = text.into();
+            let news = Message::MonNews(MonNews { text });
+            scheduler.send(&news).await.unwrap();
+        }
+        let why = "free".to_owned();
+        assert_eq!(next().await, Event::Explained { job: 7, why });
+        assert!(scheduler.try_receive().unwrap().is_none(), "asked once");
+        drop(scheduler);
+        assert!(listening.await.unwrap().is_some());
+    }
+}

@@ -78,6 +78,8 @@ pub struct Build {
     analysis: Option<Box<Analysis>>,
     /// Whether its records are not kept any more.
     is_final: bool,
+    /// Whether it was told that it is over.
+    told_over: bool,
 }
 
 impl Build {
@@ -381,13 +383,14 @@ impl Builds {
             let begun = job.begun.unwrap_or(job.asked);
             build.begun = build.begun.min(begun);
             build.last = build.last.max(job.ended.unwrap_or(now));
+            build.told_over = false;
             build.count(job, now, Sign::In);
             build.curve.set(now, build.running);
         }
     }
 
     /// Gives builds that are over their verdicts, and lets go of the records of those for which no more are to be expected:
-    /// numbers of builds that have a new one.
+    /// numbers of builds that are over since the last time or have a new verdict.
     pub(super) fn finish(&mut self, now: u64, facts: impl Fn(&Build) -> Facts) -> Vec<u64> {
         let mut judged = Vec::new();
         let mut finished = Vec::new();
@@ -395,8 +398,12 @@ impl Builds {
             let Some(build) = self.all.get_mut(number).filter(|build| !build.is_open(now)) else {
                 continue;
             };
-            if build.analysis.is_none() && !build.works.is_empty() {
+            let unjudged = build.analysis.is_none() && !build.works.is_empty();
+            if unjudged {
                 build.analysis = build.analysis(facts(build)).map(Box::new);
+            }
+            if unjudged || !build.told_over {
+                build.told_over = true;
                 judged.push(*number);
             }
             if now.saturating_sub(build.last) > LATE {

@@ -378,6 +378,23 @@ fn two_builds_at_once_are_told_apart_by_their_records() {
 }
 
 #[test]
+fn the_end_of_a_build_is_a_change_though_nothing_happens() {
+    let mut cluster = cluster([
+        queued(1, 1),
+        Event::Begun { job: 1, host: 2 },
+        done(1, 0, 10),
+    ]);
+    let seen = cluster.revision();
+    cluster.tick(8_000);
+    assert!(cluster.changes_since(seen).builds.is_empty());
+    cluster.tick(20_000);
+    assert_eq!(cluster.changes_since(seen).builds, [1]);
+    let seen = cluster.revision();
+    cluster.tick(200_000);
+    assert!(cluster.changes_since(seen).builds.is_empty());
+}
+
+#[test]
 fn what_a_job_waits_for_is_known_until_it_begins() {
     let waiting = Event::Waiting {
         job: 1,
