@@ -20,6 +20,10 @@ const ATTEMPTS: usize = 1000;
 const PAUSE_MS: u64 = 5;
 
 /// What is to become of a queued job.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lives for one decision; a box would be memory asked for each time"
+)]
 enum Verdict {
     Place(Placement),
     /// Somebody could take it, later.
