@@ -10,10 +10,14 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::knock;
 use crate::web::Token;
 
 /// For everything together.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For the farewell.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Bytes of answers that are read.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -63,7 +67,12 @@ async fn talk(address: SocketAddr, token: Option<&Token>, command: &str) -> io::
     let stream = TcpStream::connect(address).await?;
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(MOST_BYTES));
-    let greeting = read_until(&mut lines, |line| line.starts_with("200 ")).await?;
+    // The scheduler's own port is the one before; it may be asleep.
+    let scheduler = SocketAddr::new(address.ip(), address.port().saturating_sub(1));
+    let greeting = tokio::select! {
+        greeting = read_until(&mut lines, |line| line.starts_with("200 ")) => greeting?,
+        never = knock::wake(scheduler) => match never {},
+    };
     // Icecream's schedulers have no token, and nobody else is to be shown ours.
     if let Some(token) = token
         && greeting.starts_with("200-ICECC gelato-")
@@ -76,8 +85,10 @@ async fn talk(address: SocketAddr, token: Option<&Token>, command: &str) -> io::
     write.write_all(format!("{command}\n").as_bytes()).await?;
     let mut answer = read_until(&mut lines, |line| line == DONE).await?;
     answer.truncate(answer.len() - DONE.len());
-    // Politeness; the answer is complete.
-    let _ = write.write_all(b"quit\n").await;
+    // The answer is complete; the rest is politeness.
+    if write.write_all(b"quit\n").await.is_ok() {
+        let _ = timeout(FAREWELL, lines.read_to_end(&mut Vec::new())).await;
+    }
     Ok(answer)
 }
 

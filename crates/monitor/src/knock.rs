@@ -28,7 +28,7 @@ pub async fn connect(scheduler: SocketAddr, limits: Limits) -> Result<Connection
 }
 
 /// Asks again and again, and does not listen. Nothing depends on it, so errors are no news.
-async fn wake(scheduler: SocketAddr) -> std::convert::Infallible {
+pub(crate) async fn wake(scheduler: SocketAddr) -> std::convert::Infallible {
     let any: SocketAddr = match scheduler {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),

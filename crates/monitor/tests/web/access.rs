@@ -164,7 +164,8 @@ fn requests_are_bounded() {
     // A head without end is cut off.
     let mut stream = TcpStream::connect(site.address).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
-    let head = format!("GET / HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nX: {long}\r\n\r\n");
+    let head =
+        format!("GET / HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nX: {long}\r\n\r\n");
     let _ = stream.write_all(head.as_bytes());
     let mut text = Vec::new();
     let _ = stream.read_to_end(&mut text);
