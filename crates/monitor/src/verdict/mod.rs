@@ -147,53 +147,38 @@ fn straggles(works: &[Work], times: &Times) -> bool {
     pace(last) > STRAGGLES * paces[paces.len() / 2]
 }
 
-/// The build with other numbers of slots: never below what the longest chain, the submitter's processors and the work need, and as much
-/// above that as it was.
+/// The build with other numbers of slots: only the time in which slots were the limit gets shorter with more, never below the longest
+/// chain; with fewer than were used, the time in which workers were busy gets longer.
 fn what_if(works: &[Work], times: &Times, facts: Facts) -> Vec<WhatIf> {
-    let had = match facts.slots {
-        0 => times.most_on_workers,
-        slots => slots,
-    };
+    let used = times.most_on_workers;
+    let had = if facts.slots > 0 { facts.slots } else { used };
     if had == 0 || times.wall == 0 {
         return Vec::new();
     }
-    let links = times.of_heading(Heading::Links);
-    let longest = works
-        .iter()
-        .filter(|work| work.compiles)
-        .map(Work::busy)
-        .max();
-    let held: u64 = works.iter().map(Work::on_worker).sum();
-    let cpu: u64 = works
-        .iter()
-        .filter(|work| work.compiles)
-        .map(|work| u64::from(work.cpu))
-        .sum();
-    let least = |slots: u32| {
-        let processors = u64::from(facts.processors);
-        let here = cpu.checked_div(processors).unwrap_or(0);
-        links
-            + longest
-                .unwrap_or(0)
-                .max(here)
-                .max(held / u64::from(slots.max(1)))
+    let limited = times.of_heading(Heading::Slots);
+    let busy = limited + times.of_heading(Heading::Working);
+    let wall = |slots: u32| {
+        if slots >= had {
+            let saved = limited as f64 * (1.0 - f64::from(had) / f64::from(slots));
+            let least = critical_path(works).min(times.wall);
+            (times.wall - saved as u64).max(least)
+        } else {
+            let factor = (f64::from(used.min(had)) / f64::from(slots)).max(1.0);
+            times.wall + (busy as f64 * (factor - 1.0)) as u64
+        }
     };
-    let above = (times.wall as f64 / least(had).max(1) as f64).max(1.0);
-    let others = [
+    let mut numbers = vec![
         had.div_ceil(2),
         had,
         had.saturating_mul(2),
         had.saturating_mul(4),
     ];
-    let mut rows: Vec<WhatIf> = others
-        .into_iter()
-        .map(|slots| WhatIf {
-            slots,
-            wall_ms: (least(slots) as f64 * above) as u64,
-        })
-        .collect();
-    rows.dedup_by_key(|row| row.slots);
-    rows
+    numbers.dedup();
+    let rows = numbers.into_iter().map(|slots| WhatIf {
+        slots,
+        wall_ms: wall(slots),
+    });
+    rows.collect()
 }
 
 /// The longest compilation without its waits, and the links that began after it, one after the other.

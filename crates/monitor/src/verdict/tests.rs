@@ -118,7 +118,10 @@ fn processors_that_others_use_too() {
         processors: 1,
         slots: 5,
     };
-    assert_eq!(of(&lanes(4, 2, record), facts).bound, Bound::SubmitterCpu);
+    let verdict = of(&lanes(4, 2, record), facts);
+    assert_eq!(verdict.bound, Bound::SubmitterCpu);
+    let walls: Vec<u64> = verdict.what_if.iter().map(|row| row.wall_ms).collect();
+    assert_eq!(walls[1], walls[3], "more slots are no help");
 }
 
 #[test]
