@@ -26,7 +26,8 @@ for (const theme of ["light", "dark", "contrast"]) {
   test(`axe finds nothing serious: ${theme}`, { skip: !here }, async () => {
     const page = await browser.page({ url: server.url, theme, motion: "reduce" });
     await page.evaluate(axe);
-    for (const name of [...PAGES, "builds/3", "hosts/3", "jobs/2400"]) {
+    // High contrast is the same page with stronger colours: a few pages show all of them.
+    for (const name of theme === "contrast" ? ["overview", "jobs", "builds/3", "settings"] : [...PAGES, "builds/3", "hosts/3", "jobs/2400"]) {
       await page.evaluate((hash) => (location.hash = hash), `#/${name}`);
       await page.waitForSelector(`main.page-${name.split("/")[0]} h1`);
       await page.waitForTimeout(200);
