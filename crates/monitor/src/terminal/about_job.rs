@@ -85,6 +85,12 @@ pub(super) fn lines(cluster: &Cluster, ui: &Ui, id: JobId, now: u64, width: u16)
     lines.heading("Why there");
     match &job.why {
         Some(why) => lines.said("", why),
+        None if job.kind == Kind::Local => {
+            lines.said(
+                "",
+                "It stayed on its submitter's machine without asking the scheduler.",
+            );
+        }
         None => lines.said(
             "",
             "not told: Gelato's scheduler tells it when a job is placed",
