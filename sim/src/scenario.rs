@@ -25,6 +25,15 @@ pub struct Host {
     pub dies: Option<(u64, u64)>,
 }
 
+impl Host {
+    /// Work per time of each of so many jobs at a time.
+    pub fn rate_of_each(&self, jobs: usize) -> f64 {
+        let others = jobs.saturating_sub(1) as f64;
+        let crowd = others / f64::from(self.slots.saturating_sub(1).max(1));
+        self.speed * (1.0 - self.crowding * crowd)
+    }
+}
+
 /// A step of a build.
 #[derive(Debug, Clone)]
 pub struct Job {

@@ -17,9 +17,9 @@ use crate::rng::Rng;
 use crate::scenario::{Host, Job, Scenario};
 
 /// Bytes of a toolchain archive.
-const TOOLCHAIN_BYTES: f64 = 60e6;
+pub(crate) const TOOLCHAIN_BYTES: f64 = 60e6;
 /// Milliseconds to unpack one.
-const UNPACK_MS: u64 = 1500;
+pub(crate) const UNPACK_MS: u64 = 1500;
 /// Bytes of compressed source per millisecond of work; a fourth comes back as object.
 const BYTES_PER_WORK: f64 = 120.0;
 /// Milliseconds a wrapper takes to preprocess before it sends.
@@ -85,10 +85,11 @@ enum Happening {
         host: usize,
         life: u32,
     },
+    /// The first of a host's running steps should be done, if nothing has begun or ended there since.
     Finished {
         host: usize,
         life: u32,
-        step: usize,
+        change: u64,
     },
     /// The result is back at the submitter.
     Returned(usize),
@@ -109,6 +110,11 @@ struct Machine<'a> {
     installed: bool,
     queue: VecDeque<usize>,
     running: Vec<usize>,
+    /// Counts beginnings and ends.
+    change: u64,
+    /// How fast each of them goes, and since when.
+    rate: f64,
+    since: u64,
     memory: u32,
     /// When its uplink is free again.
     uplink: u64,
@@ -124,6 +130,8 @@ struct Step<'a> {
     client: ClientId,
     worker: Option<usize>,
     begun: u32,
+    /// Milliseconds it has still to run at speed 1.
+    left_ms: f64,
     begun_at: u64,
     lost: u32,
     done: bool,
@@ -174,6 +182,9 @@ impl<'a> World<'a> {
             installed: host.installed,
             queue: VecDeque::new(),
             running: Vec::new(),
+            change: 0,
+            rate: 0.0,
+            since: 0,
             memory: 0,
             uplink: 0,
             next_client: 0,
@@ -223,6 +234,7 @@ impl<'a> World<'a> {
                     client: ClientId(0),
                     worker: None,
                     begun: 0,
+                    left_ms: 0.0,
                     begun_at: 0,
                     lost: 0,
                     done: false,
@@ -321,9 +333,10 @@ impl<'a> World<'a> {
                     }
                 }
             }
-            Happening::Finished { host, life, step } => {
-                if self.machines[host].life == life {
-                    self.finished(host, step);
+            Happening::Finished { host, life, change } => {
+                let machine = &self.machines[host];
+                if machine.life == life && machine.change == change {
+                    self.some_finished(host);
                 }
             }
             Happening::Returned(step) => self.step_done(step),
@@ -575,7 +588,45 @@ impl<'a> World<'a> {
         );
     }
 
+    /// What is running has run until now.
+    fn settle(&mut self, host: usize) {
+        let machine = &mut self.machines[host];
+        let done = (self.now - machine.since) as f64 * machine.rate;
+        machine.since = self.now;
+        for at in &machine.running {
+            self.steps[*at].left_ms -= done;
+        }
+    }
+
+    /// Something has begun or ended: all that run there go slower or faster from now on.
+    fn changed(&mut self, host: usize) {
+        let machine = &mut self.machines[host];
+        machine.rate = machine.host.rate_of_each(machine.running.len());
+        machine.change += 1;
+        let left = machine.running.iter().map(|at| self.steps[*at].left_ms);
+        let first = left.fold(f64::INFINITY, f64::min);
+        if first.is_finite() {
+            let (life, change) = (machine.life, machine.change);
+            let after = (first / machine.rate).ceil().max(0.0) as u64;
+            self.at(after, Happening::Finished { host, life, change });
+        }
+    }
+
+    fn some_finished(&mut self, host: usize) {
+        self.settle(host);
+        let running = self.machines[host].running.iter().copied();
+        let done: Vec<usize> = running
+            .filter(|at| self.steps[*at].left_ms <= 1e-6)
+            .collect();
+        for at in done {
+            self.finished(host, at);
+        }
+        self.changed(host);
+    }
+
     fn start_queued(&mut self, host: usize) {
+        self.settle(host);
+        let before = self.machines[host].running.len();
         while self.machines[host].running.len() < self.machines[host].host.slots as usize
             && let Some(at) = self.machines[host].queue.pop_front()
         {
@@ -589,27 +640,16 @@ impl<'a> World<'a> {
             if over {
                 self.overcommits += 1;
             }
-            let crowd = machine.running.len().saturating_sub(1) as f64
-                / f64::from(machine.host.slots.saturating_sub(1).max(1));
-            let speed = machine.host.speed * (1.0 - machine.host.crowding * crowd);
             let noise = self.rng.between(0.95, 1.05);
             let paging = if over { PAGING } else { 1.0 };
-            let took = (self.steps[at].spec.work_ms / speed * noise * paging).max(1.0) as u64;
-            let (life, node) = (machine.life, machine.node);
+            self.steps[at].left_ms = (self.steps[at].spec.work_ms * noise * paging).max(1.0);
+            let node = machine.node;
             self.begun += 1;
             self.steps[at].begun += 1;
             if self.steps[at].begun > 1 + self.steps[at].lost {
                 self.violations
                     .push(format!("{} was begun twice", self.steps[at].spec.file));
             }
-            self.at(
-                took,
-                Happening::Finished {
-                    host,
-                    life,
-                    step: at,
-                },
-            );
             self.steps[at].begun_at = self.now;
             if let Some(node) = node {
                 self.tell(Event::Begin {
@@ -620,6 +660,9 @@ impl<'a> World<'a> {
                 });
             }
         }
+        if self.machines[host].running.len() != before {
+            self.changed(host);
+        }
     }
 
     fn finished(&mut self, host: usize, at: usize) {
@@ -628,7 +671,8 @@ impl<'a> World<'a> {
         let spec = self.steps[at].spec;
         machine.memory -= spec.memory;
         let Some(node) = machine.node else { return };
-        let Some(job) = self.steps[at].job else {
+        // The result is on its way, whatever becomes of the host now.
+        let Some(job) = self.steps[at].job.take() else {
             return;
         };
         let took = (self.now - self.steps[at].begun_at) as u32;
