@@ -39,7 +39,7 @@ impl Cluster {
                 let same_kind = job.state == State::Queued
                     || (job.kind == new.kind && new.state != State::Queued)
                     || (job.kind != super::Kind::Local && new.state == State::Queued);
-                same_kind && job.client == new.client && job.file == new.file
+                same_kind && job.client == new.client && name(&job.file) == name(&new.file)
             })
         };
         let Some(place) = self.orphans.jobs.iter().position(known) else {
@@ -70,4 +70,9 @@ impl Cluster {
         }
         self.changes.job(id);
     }
+}
+
+/// A worker that tells what it runs knows the file without its folder.
+fn name(file: &str) -> &str {
+    file.rsplit('/').next().unwrap_or(file)
 }

@@ -178,7 +178,7 @@ fn a_job_that_is_told_of_again_is_the_same() {
     let again = Event::Queued {
         job: 5,
         client,
-        file: "src/file1.cpp".to_owned(),
+        file: "file1.cpp".to_owned(),
         language: 1,
     };
     cluster.apply(12_000, again);
