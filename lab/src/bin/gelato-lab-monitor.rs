@@ -109,16 +109,18 @@ fn measure(size: Size) -> Result<()> {
     );
     answers.sort();
     let at = |percent: usize| answers[(answers.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    let got = |place: usize| after.2[place] - before.2[place];
     println!(
         "gelato monitor, {} hosts, {} jobs in flight, {:.0} events/s: {:.1} % of a core, {} MiB; a browser that reads gets {:.1} \
-         deltas/s of {:.0} KiB, longest silence {} ms; /api/v1/cluster p50 {:.1} ms, p99 {:.1} ms; another browser reads nothing",
+         deltas/s of {:.0} KiB, {} snapshots, longest silence {} ms; /api/v1/cluster p50 {:.1} ms, p99 {:.1} ms; another browser reads nothing",
         size.hosts,
         size.jobs,
         (after.1 - before.1) as f64 / took,
         (after.0 - before.0).as_secs_f64() / took * 100.0,
         most / 1024,
-        (after.2.0 - before.2.0) as f64 / took,
-        (after.2.1 - before.2.1) as f64 / 1024.0 / (after.2.0 - before.2.0).max(1) as f64,
+        got(0) as f64 / took,
+        got(1) as f64 / 1024.0 / got(0).max(1) as f64,
+        got(2),
         reader.longest.load(Ordering::Relaxed),
         at(50),
         at(99),
@@ -230,15 +232,15 @@ impl Drop for Monitor {
 #[derive(Default)]
 struct Reader {
     deltas: AtomicU64,
+    snapshots: AtomicU64,
     bytes: AtomicU64,
     /// Longest time without a byte, in ms.
     longest: AtomicU64,
 }
 
 impl Reader {
-    fn counts(&self) -> (u64, u64) {
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (of(&self.deltas), of(&self.bytes))
+    fn counts(&self) -> [u64; 3] {
+        [&self.deltas, &self.bytes, &self.snapshots].map(|count| count.load(Ordering::Relaxed))
     }
 
     fn read(&self, mut stream: TcpStream) {
@@ -254,11 +256,16 @@ impl Reader {
             last = Instant::now();
             self.bytes.fetch_add(length as u64, Ordering::Relaxed);
             end.extend_from_slice(&buffer[..length]);
-            let word = b"event: delta";
-            let found = end.windows(word.len()).filter(|part| part == word).count();
-            self.deltas.fetch_add(found as u64, Ordering::Relaxed);
+            for (word, count) in [
+                ("event: delta", &self.deltas),
+                ("event: snaps", &self.snapshots),
+            ] {
+                let word = word.as_bytes();
+                let found = end.windows(word.len()).filter(|part| *part == word).count();
+                count.fetch_add(found as u64, Ordering::Relaxed);
+            }
             // A word that is cut in two is found with the next piece.
-            end.drain(..end.len().saturating_sub(word.len() - 1));
+            end.drain(..end.len().saturating_sub("event: delta".len() - 1));
         }
     }
 }
