@@ -155,3 +155,39 @@ fn what_was_learned_survives_a_restart() {
         (Basis::File, past.files[0].work_ms)
     );
 }
+
+#[test]
+fn owners_at_work_are_left_alone() {
+    let mut world = world();
+    let asker = world.asker();
+    let (busy, idle) = (world.worker(4), world.worker(4));
+    know(&mut world, asker, "x.cpp", took(2000, 100));
+    world.load(busy, 700);
+    let there: Vec<u32> = (0..4)
+        .map(|_| ask_for(&mut world, asker, "x.cpp")[0].1)
+        .collect();
+    assert_eq!(there, [idle.0; 4]);
+    world.load(busy, 1000);
+    world.load(idle, 1000);
+    assert_eq!(ask_for(&mut world, asker, "x.cpp"), [], "nobody has room");
+}
+
+#[test]
+fn within_a_submitter_niceness_decides() {
+    let mut world = world();
+    let asker = world.asker();
+    world.worker(1);
+    know(&mut world, asker, "x.cpp", took(60_000, 100));
+    let (first, _) = ask_for(&mut world, asker, "x.cpp")[0];
+    let mut nice = |niceness: u32| {
+        let actions = world.ask_with(asker, |form| {
+            (form.file, form.niceness) = (Text::from("x.cpp"), niceness);
+        });
+        assert_eq!(told(&actions), []);
+        world.core.last_job()
+    };
+    let (later, sooner) = (nice(10), nice(0));
+    let next = told(&world.finish_with(first, took(60_000, 100)));
+    assert_eq!(next[0].0, sooner);
+    assert!(later < sooner);
+}
