@@ -23,8 +23,8 @@
 //! - [`control`]: the text port of a scheduler, for what operators do
 
 pub mod alerts;
-mod control;
 pub mod anonymous;
+mod control;
 pub mod demo;
 pub mod event;
 pub mod export;

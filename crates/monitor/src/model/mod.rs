@@ -40,8 +40,8 @@ pub use reasons::{NOT_TOLD, Reason};
 pub use recent::{Minute, Recent};
 pub use strip::Strip;
 
-use crate::event::{Event, Figures, HostFacts};
 use crate::alerts::Alerts;
+use crate::event::{Event, Figures, HostFacts};
 use build::Builds;
 use changes::Changes;
 use files::Files;
