@@ -133,11 +133,7 @@ fn shown(flavour: Flavour) -> Result<()> {
     let running = host.start(&task)?;
     let held = cluster.hold_job(1, SOON)?;
     top.shows(
-        &[
-            "Hosts 2 (1 available, 1 active)",
-            "Slots 1/2   Waiting 0",
-            "remote 1  own 0  local 0",
-        ],
+        &["Hosts 2 (1 available, 1 active)", "Slots 1/2   Waiting 0"],
         SOON,
     )?;
     top.press(&["2"])?;
@@ -173,15 +169,43 @@ fn shown(flavour: Flavour) -> Result<()> {
         )?;
     }
 
+    // What stays here has a reason, if the scheduler passes records on.
+    let kept = ["-save-temps", "-c", "small.c"];
+    cluster
+        .submitter()
+        .compile("gcc", &kept, &folder, FIRST_JOB)?
+        .success()?;
+    top.press(&["6"])?;
+    match flavour {
+        Flavour::Gelato => top.shows(&["side-files", "What to do"], SOON)?,
+        Flavour::Icecream => top.shows(&["not-told", "The submitter does not tell why"], SOON)?,
+    };
+    top.press(&["8"])?;
+    top.shows(&["SEVERITY", "8:alerts"], SOON)?;
+    let once = |options: &[&str]| -> Result<String> {
+        let task = Task::new(&gelato)
+            .args(["top", "--once", "-s", &address])
+            .args(options.iter().copied());
+        Ok(host.run(&task, SLOW_ACCEPT)?.success()?.out())
+    };
+    let json = once(&["--json", "--page", "hosts"])?;
+    ensure!(
+        json.contains("\"hosts\": 2") && json.contains("\"name\": \"worker\""),
+        "{json}"
+    );
+    let strangers = once(&["--anonymize"])?;
+    ensure!(
+        strangers.contains("Hosts 2 (1 available") && !strangers.contains("worker"),
+        "{strangers}"
+    );
+
     // A scheduler that dies leaves the last picture; another one is found without a key.
+    top.press(&["2"])?;
     cluster.kill_scheduler();
     top.shows(&["NO SCHEDULER", "slow.c"], SOON)?;
     cluster.start_scheduler(flavour)?;
     top.press(&["1"])?;
-    top.shows(
-        &["Hosts 2 (1 available, 0 active)", "remote 1  own 0"],
-        SLOW_ACCEPT,
-    )?;
+    top.shows(&["Hosts 2 (1 available, 0 active)", "local 1"], SLOW_ACCEPT)?;
     top.press(&["q"])?;
     drop((top, sundae));
     cluster.shut_down()
