@@ -152,7 +152,10 @@ fn restart_in_the_middle_of_a_job(cluster: &mut Cluster, monitor: &Monitor) -> R
     held.release();
     running.wait(SOON)?.success()?;
     let end = monitor.until("the end of that job", |cluster| cluster["running"] == 0)?;
-    eprintln!("before {before}, after {}", end["totals"]);
+    ensure!(
+        end["totals"] == before,
+        "the job is counted once: {end:#}\nbefore: {before}"
+    );
     fs::remove_file(folder.join("slow.o"))?;
     Ok(())
 }
