@@ -76,6 +76,7 @@ demo:
 
 test:
 	scripts/test-setup
+	$(MAKE) --no-print-directory page
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace --no-fail-fast
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web-test; else echo 'make: no npm here, so the dashboard is not tested'; fi
@@ -92,6 +93,7 @@ bench:
 	GELATO_PREFIX=$(abspath $(TARGET_DIR))/bench-prefix $(TARGET_DIR)/release/gelato-lab-bench
 	$(CARGO) bench -p gelato-scheduler --bench load
 	$(CARGO) bench -p gelato-scheduler-core
+	$(CARGO) bench -p gelato-monitor --bench picture
 
 install: dist
 	install -d $(bindir) $(sbindir) $(libexecdir)/bin $(docdir)
