@@ -205,7 +205,10 @@ fn shown(flavour: Flavour) -> Result<()> {
     top.shows(&["NO SCHEDULER", "slow.c"], SOON)?;
     cluster.start_scheduler(flavour)?;
     top.press(&["1"])?;
-    top.shows(&["Hosts 2 (1 available, 0 active)", "local 1"], SLOW_ACCEPT)?;
+    top.shows(
+        &["Hosts 2 (1 available, 0 active)", "Scheduler "],
+        SLOW_ACCEPT,
+    )?;
     top.press(&["q"])?;
     drop((top, sundae));
     cluster.shut_down()
