@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -12,16 +12,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod common;
+
+use common::{LONG, free_ports, until};
+
 const GELATO: &str = env!("CARGO_BIN_EXE_gelato");
 
 /// The distribution's scheduler.
 const ICECREAM: &str = "/usr/sbin/icecc-scheduler";
-
-/// Nothing here takes this long unless it hangs.
-const LONG: Duration = Duration::from_secs(30);
-
-/// Between two looks for something that cannot be waited for otherwise.
-const LOOK: Duration = Duration::from_millis(30);
 
 /// How long Icecream's scheduler looks at nobody new, and some more.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(1500);
@@ -182,31 +180,6 @@ impl Page {
             let host = hosts.find(|host| host["name"] == name && host["here"] == here);
             host.cloned()
         })
-    }
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < LONG, "{what} did not come");
-        std::thread::sleep(LOOK);
-    }
-}
-
-/// The first of two neighbouring ports nobody uses.
-fn free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = first.local_addr().unwrap().port();
-        let next = port
-            .checked_add(1)
-            .and_then(|next| TcpListener::bind(("127.0.0.1", next)).ok());
-        if next.is_some() && UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

@@ -5,21 +5,17 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+mod common;
+
+use common::{free_ports, until};
+
 const GELATO: &str = env!("CARGO_BIN_EXE_gelato");
-
-/// Nothing here takes this long unless it hangs.
-const LONG: Duration = Duration::from_secs(30);
-
-/// Between two looks for something that cannot be waited for otherwise.
-const LOOK: Duration = Duration::from_millis(30);
 
 /// A process that ends with the test.
 struct Running(Child);
@@ -190,31 +186,6 @@ fn line<'a>(lines: &'a [String], beginning: &str) -> &'a str {
 fn problems(lines: &[String]) -> Vec<&str> {
     let problems = lines.iter().filter(|line| line.contains(" problem: "));
     problems.map(String::as_str).collect()
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < LONG, "{what} did not come");
-        std::thread::sleep(LOOK);
-    }
-}
-
-/// The first of two neighbouring ports nobody uses.
-fn free_ports() -> u16 {
-    loop {
-        let first = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = first.local_addr().unwrap().port();
-        let next = port
-            .checked_add(1)
-            .and_then(|next| TcpListener::bind(("127.0.0.1", next)).ok());
-        if next.is_some() && UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 #[test]
