@@ -94,6 +94,9 @@ bench:
 	$(CARGO) bench -p gelato-scheduler --bench load
 	$(CARGO) bench -p gelato-scheduler-core
 	$(CARGO) bench -p gelato-monitor --bench picture
+	$(CARGO) bench -p gelato-wrapper --bench records
+	GELATO_PREFIX=$(abspath $(TARGET_DIR))/bench-prefix $(TARGET_DIR)/release/gelato-lab-monitor
+	GELATO_MUTATED_FRAMES=1000000 $(CARGO) test --release -p gelato-scheduler --test mutated
 
 install: dist
 	install -d $(bindir) $(sbindir) $(libexecdir)/bin $(docdir)
