@@ -117,6 +117,8 @@ install: dist
 	for unit in $(USER_UNITS); do sed 's|@sbindir@|$(PREFIX)/sbin|' packaging/systemd/user/$$unit > $(systemddir)/user/$$unit; done
 	install -m 644 packaging/systemd/gelato.sysusers $(sysusersdir)/gelato.conf
 	install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/*.md $(docdir)/
+	install -d $(docdir)/grafana
+	install -m 644 packaging/grafana/* $(docdir)/grafana/
 
 uninstall:
 	rm -f $(bindir)/gelato $(bindir)/icecc $(bindir)/icerun $(bindir)/icecc-create-env $(bindir)/icecc-test-env
