@@ -9,7 +9,7 @@
 //! the default action for whatever has a handler here.
 
 use std::cell::OnceCell;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -88,11 +88,12 @@ impl Signals {
     }
 }
 
-/// Ends the program as a child of ours has ended, so that whoever waits for us sees the same. There is one core file already, if any.
+/// Ends the program as a child of ours has ended, so that whoever waits for us sees the same. There is one core file already, if any: a limit of one byte
+/// prevents another one, also where cores go into a pipe, which 0 does not.
 pub(crate) fn die_by(signal: i32) {
     let no_core = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
+        current: Some(1),
+        maximum: Some(1),
     };
     if setrlimit(Resource::Core, no_core).is_ok() {
         let _ = low_level::emulate_default_handler(signal);
@@ -129,16 +130,43 @@ impl Handlers {
 
 /// Bit n-1 for signal n, of those this process ignores.
 fn ignored_signals() -> u64 {
+    ignored_in("/proc/self/status")
+}
+
+fn ignored_in(path: &str) -> u64 {
     let mut buffer = [0; 4096];
     let mut read = || {
         // All of it comes at once; asking for it piece by piece costs as much each time.
-        let length = File::open("/proc/self/status")
-            .ok()?
-            .read(&mut buffer)
-            .ok()?;
-        let text = String::from_utf8_lossy(buffer.get(..length)?);
-        let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-        u64::from_str_radix(mask.trim(), 16).ok()
+        let length = File::open(path).ok()?.read(&mut buffer).ok()?;
+        let begin = buffer.get(..length)?;
+        if length < buffer.len() {
+            return mask_of_ignored(begin);
+        }
+        // Somebody in many groups.
+        mask_of_ignored(&fs::read(path).ok()?)
     };
     read().unwrap_or(0)
+}
+
+fn mask_of_ignored(status: &[u8]) -> Option<u64> {
+    let text = String::from_utf8_lossy(status);
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_in_many_groups_ignores_signals_like_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("status");
+        for groups in [1, 310, 311, 312, 313, 314, 315, 5000] {
+            let groups = "1234567890 123 ".repeat(groups);
+            let text = format!("Name:\tx\nGroups:\t{groups}\nSigIgn:\t0000000000000006\nx:\t1\n");
+            fs::write(&path, text).expect("a file");
+            assert_eq!(ignored_in(path.to_str().expect("a name")), 6);
+        }
+    }
 }
