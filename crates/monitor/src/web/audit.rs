@@ -88,6 +88,10 @@ impl Audit {
             fs::rename(path, path.with_extension("jsonl.1"))?;
             file = open(path)?;
         }
+        // What a crash or a full disk left of a line would spoil this one, too.
+        if is_torn(&mut file)? {
+            line.insert(0, b'\n');
+        }
         file.write_all(&line)?;
         file.sync_data()
     }
@@ -105,10 +109,22 @@ impl Audit {
 
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
+        .read(true)
         .append(true)
         .create(true)
         .mode(0o600)
         .open(path)
+}
+
+/// Whether the last line has no end.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 fn tail(path: &Path) -> io::Result<String> {
@@ -147,10 +163,14 @@ mod tests {
         assert_eq!(whole.iter().filter(|byte| **byte == b'\n').count(), 3);
         whole.truncate(whole.len() - 5);
         fs::write(&file, &whole).unwrap();
-        let again = Audit::open(Some(folder.path()));
-        let seen: Vec<u64> = again.entries().map(|entry| entry.at).collect();
-        assert_eq!(seen, [1, 0]);
+        let mut again = Audit::open(Some(folder.path()));
+        let seen = |audit: &Audit| audit.entries().map(|entry| entry.at).collect::<Vec<_>>();
+        assert_eq!(seen(&again), [1, 0]);
         assert_eq!(again.entries().next(), Some(&entry(1)));
+        for at in [7, 8] {
+            again.add(entry(at)).unwrap();
+        }
+        assert_eq!(seen(&Audit::open(Some(folder.path()))), [8, 7, 1, 0]);
     }
 
     #[test]
