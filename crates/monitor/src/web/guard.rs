@@ -226,6 +226,18 @@ pub(super) fn authorise_change(
     authorise(shared, headers, from)
 }
 
+/// Whether a browser says that a page that is not ours made it ask: what such a page says must not count as a guess of the one who looks
+/// at it. Our own form comes from `null`, because the page has no referrer.
+pub(super) fn is_of_other_page(headers: &HeaderMap) -> bool {
+    // Right even behind a proxy under another name, but browsers say it only over safe connections.
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    headers
+        .get(ORIGIN)
+        .is_some_and(|origin| origin != "null" && !is_same_origin(headers))
+}
+
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else {

@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::auth::SESSION_MS;
+use super::auth::{Denied, SESSION_MS};
 use super::connection::Peer;
-use super::guard::{Refusal, SESSION_COOKIE, session_of};
+use super::guard::{Refusal, SESSION_COOKIE, is_of_other_page, session_of};
 use super::state::Shared;
 use crate::feed;
 
@@ -28,6 +28,9 @@ pub(super) async fn begin(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if is_of_other_page(&headers) {
+        return Denied::OtherPage.into_response();
+    }
     let is_form = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())

@@ -153,6 +153,34 @@ fn guessing_is_stopped() {
 }
 
 #[test]
+fn other_pages_cannot_use_up_the_guesses_of_who_looks_at_them() {
+    let site = Site::start();
+    let offer = |token: &str, line: &str| {
+        let offer = format!(r#"{{"token":"{token}"}}"#);
+        site.ask("POST", "/api/v1/session", &[line], &offer).status
+    };
+    for foreign in [
+        "Origin: http://evil.example",
+        "Origin: http://127.0.0.1:1",
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Site: same-site",
+    ] {
+        for _ in 0..3 {
+            assert_eq!(offer("0123456789abcdef", foreign), 403, "{foreign}");
+        }
+    }
+    let own = format!("Origin: http://{}", site.address);
+    for own in [
+        &own,
+        "Origin: null",
+        "Sec-Fetch-Site: same-origin",
+        "Sec-Fetch-Site: none",
+    ] {
+        assert_eq!(offer(TOKEN, own), 204, "{own}");
+    }
+}
+
+#[test]
 fn requests_are_bounded() {
     let site = Site::start();
     let bearer = format!("Authorization: Bearer {TOKEN}");
