@@ -170,6 +170,14 @@ impl Operator {
 }
 
 impl Books {
+    /// Whether the clock failed in the same way when it was last tried: it tries for ever, and would fill the log.
+    fn is_old_failure(&self, entry: &AuditEntry) -> bool {
+        let of_host = |last: &&AuditEntry| last.host == entry.host;
+        let last = self.audit.entries().find(of_host);
+        let same = |last: &AuditEntry| last.who == CLOCK && last.result == entry.result;
+        entry.who == CLOCK && !entry.ok && last.is_some_and(same)
+    }
+
     fn note(&mut self, entry: AuditEntry) -> Option<io::Error> {
         let result = self.audit.add(entry).err();
         if let Some(error) = &result {
@@ -253,6 +261,7 @@ pub(super) async fn expire(shared: Arc<Shared>) {
 
 /// Whether all that are over were ended.
 async fn end_blocks(shared: &Arc<Shared>, now: u64) -> bool {
+    let mut all = true;
     let over = shared.operator.books().blocks.over(now);
     for block in over {
         let order = Order {
@@ -262,15 +271,15 @@ async fn end_blocks(shared: &Arc<Shared>, now: u64) -> bool {
             for_s: None,
         };
         if let Err(refusal) = carry_out(shared, order, CLOCK).await {
-            tracing::warn!(
+            tracing::debug!(
                 "the block of {} is over and cannot be ended: {}",
                 block.host,
                 refusal.error
             );
-            return false;
+            all = false;
         }
     }
-    true
+    all
 }
 
 /// Says the command, writes down what came of it, and keeps the list of blocks.
@@ -291,7 +300,7 @@ async fn carry_out(shared: &Shared, mut order: Order, who: &str) -> Result<Strin
         Err(error) => error.to_string(),
     };
     let mut books = operator.books();
-    let unwritten = books.note(AuditEntry {
+    let entry = AuditEntry {
         at: now,
         who: who.to_owned(),
         action: order.action.name().to_owned(),
@@ -300,7 +309,19 @@ async fn carry_out(shared: &Shared, mut order: Order, who: &str) -> Result<Strin
         for_s: order.for_s,
         result: result.clone(),
         ok: said.is_ok(),
-    });
+    };
+    let unwritten = match books.is_old_failure(&entry) {
+        true => None,
+        false => {
+            if who == CLOCK && !entry.ok {
+                tracing::warn!(
+                    "a block is over and cannot be ended: {}: {result}",
+                    order.host
+                );
+            }
+            books.note(entry)
+        }
+    };
     said.map_err(|error| refusal_of(&error, order.action))?;
     let mut text = result;
     match order.action {
@@ -419,4 +440,39 @@ fn refusal_of(error: &ControlError, action: Action) -> Refusal {
         ),
     };
     Refusal::new(status, error.to_string(), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::Clock;
+    use crate::web::auth::Keys;
+
+    #[tokio::test]
+    async fn a_block_that_cannot_be_ended_is_written_down_once_and_holds_up_no_other() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = nobody.local_addr().unwrap();
+        drop(nobody);
+        let folder = tempfile::tempdir().unwrap();
+        let operator = Operator::new(Port::At(address), None, Some(folder.path()));
+        for host in ["alpha", "beta"] {
+            let block = Block {
+                host: host.to_owned(),
+                reason: String::new(),
+                who: "127.0.0.1".to_owned(),
+                since: 1,
+                until: Some(2),
+            };
+            operator.books().blocks.add(block).unwrap();
+        }
+        let keys = Keys::new(None);
+        let shared = Arc::new(Shared::new(Clock::Wall, false, keys, operator, None));
+        for _ in 0..3 {
+            assert!(!end_blocks(&shared, 3).await);
+        }
+        let books = shared.operator.books();
+        let hosts: Vec<&str> = books.audit.entries().map(|entry| &*entry.host).collect();
+        assert_eq!(hosts, ["beta", "alpha"]);
+        assert_eq!(books.blocks.all().count(), 2);
+    }
 }
