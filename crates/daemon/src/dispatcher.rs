@@ -301,12 +301,13 @@ impl Dispatcher {
         if !self.core.scheduler_takes_records() {
             return self.records.open().forget_unsent();
         }
-        while self.link.is_some() {
-            let Some(text) = self.records.open().next_message() else {
-                return;
-            };
+        let (messages, more) = self.records.open().next_messages();
+        for text in messages {
             let text = text.into();
             self.report(Message::JobRecords(JobRecords { text }));
+        }
+        if more {
+            self.send_records_at = Some(Instant::now() + GATHER);
         }
     }
 

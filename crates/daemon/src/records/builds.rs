@@ -13,6 +13,9 @@ const MOST: usize = 32;
 /// Different reasons that are counted; the codes come from outside.
 const MOST_REASONS: usize = 100;
 
+/// Bytes of such a code; longer ones are none.
+const LONGEST_REASON: usize = 40;
+
 /// Jobs further apart than this, in ms, are of different builds.
 const PAUSE: u64 = 10_000;
 
@@ -96,6 +99,7 @@ impl Build {
         *counter += 1;
         self.failed += u64::from(record.exit != 0);
         if let Some(reason) = &record.reason
+            && reason.len() <= LONGEST_REASON
             && (self.reasons.len() < MOST_REASONS || self.reasons.contains_key(reason))
         {
             *self.reasons.entry(reason.clone()).or_default() += 1;

@@ -12,7 +12,7 @@ use super::Shelf;
 /// Records in an answer unless another number is asked for.
 const USUAL: usize = 100;
 
-/// Bytes of records in an answer; messages have at most a mebibyte.
+/// Bytes of records or builds in an answer; messages have at most a mebibyte.
 const LONGEST_ANSWER: usize = 700 << 10;
 
 /// Builds in an answer.
@@ -70,12 +70,8 @@ impl Question {
     pub(crate) fn answer(&self, shelf: &Shelf) -> Value {
         let records = shelf.open();
         if self.builds {
-            let builds: Vec<Value> = records
-                .builds()
-                .into_iter()
-                .take(MOST_BUILDS)
-                .map(|build| build.json())
-                .collect();
+            let builds = records.builds().into_iter().take(MOST_BUILDS);
+            let builds = fitting(builds.map(|build| build.json()));
             return json!({ "builds": builds });
         }
         let found: Vec<Arc<JobRecord>> = records
@@ -86,16 +82,9 @@ impl Question {
             .cloned()
             .collect();
         drop(records);
-        let mut chosen = Vec::new();
-        let mut bytes = 0;
-        for record in &found {
-            let json = serde_json::to_value(&**record).unwrap_or_default();
-            bytes += json.to_string().len();
-            if chosen.len() == self.last || bytes > LONGEST_ANSWER {
-                break;
-            }
-            chosen.push(json);
-        }
+        let wanted = found.iter().take(self.last);
+        let chosen =
+            fitting(wanted.map(|record| serde_json::to_value(&**record).unwrap_or_default()));
         let more = chosen.len() < found.len();
         json!({ "records": chosen, "more": more })
     }
@@ -112,6 +101,17 @@ impl Question {
             .is_none_or(|build| record.build.as_ref() == Some(build))
             && self.job.is_none_or(|job| record.job == Some(job))
     }
+}
+
+/// As many as fit into an answer.
+fn fitting(values: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut bytes = 0;
+    values
+        .take_while(|value| {
+            bytes += value.to_string().len();
+            bytes <= LONGEST_ANSWER
+        })
+        .collect()
 }
 
 /// Whether a path ends in these components, whole ones.
@@ -198,6 +198,27 @@ mod tests {
         ] {
             assert!(Question::read(&wrong, None).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn made_up_reasons_leave_room_for_the_builds_of_others() {
+        let shelf = shelf();
+        for build in 0..32 {
+            for reason in 0..100 {
+                let record = JobRecord {
+                    build: Some(format!("b{build}")),
+                    reason: Some(format!("{reason}{}", "\u{1F368}".repeat(98))),
+                    end: 1_000_001,
+                    ..JobRecord::default()
+                };
+                shelf.add(record, 666, 1_000_001);
+            }
+        }
+        let question = Question::read(&json!({ "ask": "builds" }), Some(1)).unwrap();
+        let answer = question.answer(&shelf);
+        assert!(answer.to_string().len() < 1 << 20);
+        let builds = answer["builds"].as_array().unwrap();
+        assert!(builds.iter().any(|build| build["user"] == 1));
     }
 
     #[test]

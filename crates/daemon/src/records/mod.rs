@@ -39,6 +39,9 @@ const MOST_IN_MESSAGE: usize = 64;
 /// Bytes of one message to the scheduler.
 const LONGEST_MESSAGE: usize = 64 << 10;
 
+/// Messages that go to the scheduler at once. More than machines need, and few enough that a flood holds up nothing else on the way there.
+const MOST_AT_ONCE: usize = 8;
+
 /// Codes of reasons: the scheduler chose this machine, and there is none that could.
 const ASSIGNED_HERE: &str = "assigned-here";
 const NO_SCHEDULER: &str = "no-scheduler";
@@ -153,8 +156,15 @@ impl Records {
         builds
     }
 
-    /// The next message for the scheduler: a JSON array.
-    pub(crate) fn next_message(&mut self) -> Option<String> {
+    /// The next messages for the scheduler, and whether there are more.
+    pub(crate) fn next_messages(&mut self) -> (Vec<String>, bool) {
+        let messages = std::iter::from_fn(|| self.next_message());
+        let messages = messages.take(MOST_AT_ONCE).collect();
+        (messages, !self.unsent.is_empty())
+    }
+
+    /// A JSON array.
+    fn next_message(&mut self) -> Option<String> {
         let mut message = String::from("[");
         let mut count = 0;
         while let Some(json) = self.unsent.front() {
@@ -348,7 +358,7 @@ mod tests {
         for number in 0..100 {
             records.add(record(&format!("{number}")), 1, NOW);
         }
-        for _ in 0..20 {
+        for _ in 0..200 {
             let long = JobRecord {
                 source: "s".repeat(900),
                 folder: "\u{1F368}".repeat(1000),
@@ -357,14 +367,24 @@ mod tests {
             records.add(long, 1, NOW);
         }
         let mut all = Vec::new();
-        while let Some(message) = records.next_message() {
-            assert!(message.len() <= LONGEST_MESSAGE, "{}", message.len());
-            let list: Vec<serde_json::Value> = serde_json::from_str(&message).unwrap();
-            assert!((1..=MOST_IN_MESSAGE).contains(&list.len()));
-            all.extend(list);
+        let mut rounds = 0;
+        loop {
+            let (messages, more) = records.next_messages();
+            rounds += 1;
+            assert!((1..=MOST_AT_ONCE).contains(&messages.len()));
+            for message in messages {
+                assert!(message.len() <= LONGEST_MESSAGE, "{}", message.len());
+                let list: Vec<serde_json::Value> = serde_json::from_str(&message).unwrap();
+                assert!((1..=MOST_IN_MESSAGE).contains(&list.len()));
+                all.extend(list);
+            }
+            if !more {
+                break;
+            }
         }
-        assert_eq!(all.len(), 120);
+        assert!(rounds > 1);
+        assert_eq!(all.len(), 300);
         assert_eq!((&all[0]["file"], &all[0]["user"]), (&"0".into(), &1.into()));
-        assert_eq!(all[119]["file"], "long");
+        assert_eq!(all[299]["file"], "long");
     }
 }
