@@ -175,6 +175,7 @@ mod tests {
             "check",
             "daemonize",
             "detached-child",
+            "trace",
             "help",
             "version",
             "command",
