@@ -14,8 +14,8 @@ use crate::text::presentable;
 /// Lines of a host's text that are kept; ours has about twenty.
 const MOST_LINES: usize = 64;
 
-/// Longest piece of news that is read, in bytes: a record and what is around it.
-const LONGEST_NEWS: usize = gelato_record::LONGEST + 1024;
+/// Longest piece of news that is read, in bytes: the names of thousands of blocked hosts.
+const LONGEST_NEWS: usize = 128 * 1024;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -467,6 +467,16 @@ mod tests {
         ] {
             assert_eq!(read(other), None, "{other}");
         }
+        let names: Vec<String> = (0..3000)
+            .map(|host| format!("host-{host}.example"))
+            .collect();
+        let text = serde_json::json!({
+            "event": "scheduler", "version": "gelato-0.1.0", "started": 1, "algorithm": "finish", "blocked": names,
+        });
+        let Some(Event::Scheduler { blocked, .. }) = read(&text.to_string()) else {
+            panic!("many blocked hosts are not read");
+        };
+        assert_eq!(blocked, names);
         let long = "x".repeat(LONGEST_NEWS);
         assert_eq!(
             read(&format!(

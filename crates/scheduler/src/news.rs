@@ -10,8 +10,8 @@ use crate::server::release;
 /// Characters of an explanation that are kept.
 const LONGEST_TEXT: usize = 1000;
 
-/// Blocked hosts that are named.
-const MOST_BLOCKED: usize = 1000;
+/// Bytes of the names of blocked hosts; what does not fit is not named. Monitors read up to 128 KiB at once.
+const LONGEST_BLOCKED: usize = 100 * 1024;
 
 /// What this scheduler is: told to a new subscriber, and again when the list of blocked hosts changes. `started` is in
 /// milliseconds since 1970.
@@ -20,9 +20,13 @@ pub(crate) fn scheduler(
     algorithm: &str,
     blocked: impl Iterator<Item = String>,
 ) -> String {
+    let mut length = 0;
     let blocked: Vec<String> = blocked
-        .take(MOST_BLOCKED)
         .map(|host| quoted(&host))
+        .take_while(|host| {
+            length += host.len() + 1;
+            length <= LONGEST_BLOCKED
+        })
         .collect();
     format!(
         r#"{{"event":"scheduler","version":{},"started":{started},"algorithm":{},"blocked":[{}]}}"#,
@@ -141,5 +145,7 @@ mod tests {
             assert!(!line.contains('\n'));
         }
         assert!(explained(JobId(1), &long).len() < 10_000);
+        let hosts = || std::iter::repeat_n(long.clone(), 5000);
+        assert!(scheduler(1, &long, hosts()).len() < 128 * 1024);
     }
 }
