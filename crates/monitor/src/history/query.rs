@@ -1,5 +1,7 @@
 //! Periods of the past, as they are asked for: one value for each step, averages of levels and sums of counts.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::retention::{WEEK, begin, tier_for};
@@ -169,12 +171,12 @@ impl Store {
             }
         }
         let mut uses = vec![Vec::new(); count];
-        for (at, hosts) in self.hosts(tier, from, to)? {
+        self.each_hosts(tier, from, to, |at, hosts| {
             let index = slot(at).checked_sub(first);
             if let Some(sum) = index.and_then(|index| uses.get_mut(index)) {
-                *sum = merge(sum, &hosts);
+                *sum = merge(sum, hosts);
             }
-        }
+        })?;
         let (hosts, hosts_left_out) = curves(&uses, &self.names()?);
         let points = (0..).zip(&sums).map(|(index, sum)| {
             let at = from + (first as u64 + index) * step;
@@ -219,8 +221,7 @@ impl Store {
     /// The file cannot be read.
     pub fn files(&self, now: u64) -> Result<Vec<PastFile>, HistoryError> {
         let week = begin(now, WEEK);
-        let mut all: std::collections::HashMap<String, [super::FileSum; 2]> =
-            std::collections::HashMap::new();
+        let mut all: HashMap<String, [super::FileSum; 2]> = HashMap::new();
         for (index, week) in [week, week.saturating_sub(WEEK)].into_iter().enumerate() {
             for (file, sum) in self.files_of(week)? {
                 all.entry(file).or_default()[index].add(&sum);
@@ -280,36 +281,38 @@ fn point(at: u64, sum: &Sample) -> Point {
 
 /// A curve for each host, the busiest first, as many as may be shown; and how many are left out.
 fn curves(uses: &[Vec<HostUse>], names: &[(u32, String)]) -> (Vec<HostCurve>, usize) {
-    let mut curves: std::collections::BTreeMap<u32, (f64, Vec<Option<f64>>)> =
-        std::collections::BTreeMap::new();
-    for (index, hosts) in uses.iter().enumerate() {
-        for of in hosts {
-            let (sum, busy) = curves
-                .entry(of.host)
-                .or_insert_with(|| (0.0, vec![None; uses.len()]));
-            *sum += of.share;
-            busy[index] = Some(rounded(of.share));
-        }
+    let mut sums: HashMap<u32, f64> = HashMap::new();
+    for of in uses.iter().flatten() {
+        *sums.entry(of.host).or_default() += of.share;
     }
     let named = names.iter().filter_map(|(host, name)| {
-        let (sum, busy) = curves.remove(host)?;
-        Some((
-            sum,
-            HostCurve {
-                name: name.clone(),
-                busy,
-            },
-        ))
+        let sum = sums.get(host)?;
+        Some((*sum, *host, name))
     });
-    let mut named: Vec<(f64, HostCurve)> = named.collect();
-    named.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.name.cmp(&y.name)));
+    let mut named: Vec<(f64, u32, &String)> = named.collect();
+    named.sort_by(|(a, _, x), (b, _, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
     let most = MOST_CELLS / uses.len().max(1);
     let left_out = named.len().saturating_sub(most);
     named.truncate(most);
-    (
-        named.into_iter().map(|(_, curve)| curve).collect(),
-        left_out,
-    )
+    let places: HashMap<u32, usize> = named.iter().map(|(_, host, _)| *host).zip(0..).collect();
+    let mut curves: Vec<HostCurve> = named
+        .into_iter()
+        .map(|(_, _, name)| HostCurve {
+            name: name.clone(),
+            busy: vec![None; uses.len()],
+        })
+        .collect();
+    for (index, hosts) in uses.iter().enumerate() {
+        for of in hosts {
+            let curve = places
+                .get(&of.host)
+                .and_then(|place| curves.get_mut(*place));
+            if let Some(busy) = curve.and_then(|curve| curve.busy.get_mut(index)) {
+                *busy = Some(rounded(of.share));
+            }
+        }
+    }
+    (curves, left_out)
 }
 
 fn rounded(value: f64) -> f64 {

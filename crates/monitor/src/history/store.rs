@@ -272,37 +272,39 @@ impl Store {
         from: u64,
         to: u64,
     ) -> Result<Vec<(u64, Sample)>, HistoryError> {
-        self.rows(tier.samples, from, to, |row| {
-            serde_json::from_slice(row).ok()
-        })
+        let mut samples = Vec::new();
+        self.each_row(tier.samples, from, to, |at, row| {
+            samples.extend(serde_json::from_slice(row).ok().map(|sample| (at, sample)));
+        })?;
+        Ok(samples)
     }
 
-    /// The same for hosts.
-    pub(super) fn hosts(
+    /// The same for hosts, one after the other, because all at once may be gigabytes.
+    pub(super) fn each_hosts(
         &self,
         tier: Tier,
         from: u64,
         to: u64,
-    ) -> Result<Vec<(u64, Vec<HostUse>)>, HistoryError> {
-        self.rows(tier.hosts, from, to, |row| Some(unpack(row)))
+        mut take: impl FnMut(u64, &[HostUse]),
+    ) -> Result<(), HistoryError> {
+        self.each_row(tier.hosts, from, to, |at, row| take(at, &unpack(row)))
     }
 
-    fn rows<T>(
+    fn each_row(
         &self,
         table: &str,
         from: u64,
         to: u64,
-        read: impl Fn(&[u8]) -> Option<T>,
-    ) -> Result<Vec<(u64, T)>, HistoryError> {
-        let all = || {
+        mut take: impl FnMut(u64, &[u8]),
+    ) -> Result<(), HistoryError> {
+        let mut all = || {
             let transaction = self.begin_read()?;
             let table = transaction.open_table(Rows::new(table))?;
-            let mut rows = Vec::new();
             for entry in table.range(from..to)? {
                 let (at, row) = entry?;
-                rows.extend(read(row.value()).map(|row| (at.value(), row)));
+                take(at.value(), row.value());
             }
-            Ok(rows)
+            Ok(())
         };
         all().map_err(used)
     }
@@ -531,6 +533,13 @@ mod tests {
 
     const HOUR: u64 = 3_600_000;
 
+    fn hosts(store: &Store, tier: Tier, from: u64, to: u64) -> Vec<(u64, Vec<HostUse>)> {
+        let mut all = Vec::new();
+        let take = |at, hosts: &[HostUse]| all.push((at, hosts.to_vec()));
+        store.each_hosts(tier, from, to, take).unwrap();
+        all
+    }
+
     fn batch(at: u64, hosts: usize) -> Batch {
         Batch {
             at,
@@ -568,7 +577,7 @@ mod tests {
         let (at, sum) = &hour[0];
         assert_eq!((*at, sum.remote, sum.seconds), (HOUR, 7 * 360, 3600.0));
         assert!((sum.busy - 50.0).abs() < 1e-6);
-        let hosts = store.hosts(TIERS[2], 0, 3 * HOUR).unwrap();
+        let hosts = hosts(&store, TIERS[2], 0, 3 * HOUR);
         assert_eq!(hosts[0].1.len(), 2);
         assert_eq!(hosts[0].1[0].seconds, 3600);
         assert!((hosts[0].1[0].share - 0.5).abs() < 0.001);
@@ -585,7 +594,7 @@ mod tests {
         store.prune(now).unwrap();
         let left = TIERS.map(|tier| store.samples(tier, 0, now).unwrap().len());
         assert_eq!(left, [1, 2, 4]);
-        let hosts = TIERS.map(|tier| store.hosts(tier, 0, now).unwrap().len());
+        let hosts = TIERS.map(|tier| hosts(&store, tier, 0, now).len());
         assert_eq!(hosts, [1, 2, 4]);
     }
 

@@ -314,7 +314,12 @@ async fn ask_history<T: Send + 'static>(
     let Some(history) = shared.history.clone() else {
         return Err(none("no history is kept".to_owned()));
     };
-    match tokio::task::spawn_blocking(move || history.ask(question)).await {
+    let turn = Arc::clone(&shared.readers).acquire_owned().await;
+    let ask = move || {
+        let _turn = turn;
+        history.ask(question)
+    };
+    match tokio::task::spawn_blocking(ask).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(none(error.to_string())),
         Err(_) => Err(none("the history cannot be read".to_owned())),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
+use tokio::sync::Semaphore;
 
 use super::Clock;
 use super::auth::Keys;
@@ -15,6 +16,9 @@ use crate::model::Cluster;
 use crate::recording::Entry;
 use crate::view;
 
+/// How many may look into the history at a time: each takes memory, and a thread.
+const READERS: usize = 4;
+
 /// Everything handlers and tasks need.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -24,6 +28,8 @@ pub(super) struct Shared {
     pub(super) operator: Operator,
     /// None if it is not kept.
     pub(super) history: Option<Arc<History>>,
+    /// Who looks into it.
+    pub(super) readers: Arc<Semaphore>,
     keys: Mutex<Keys>,
     picture: Mutex<Picture>,
 }
@@ -51,6 +57,7 @@ impl Shared {
             hub: Hub::new(),
             operator,
             history,
+            readers: Arc::new(Semaphore::new(READERS)),
             keys: Mutex::new(keys),
             picture: Mutex::new(Picture {
                 cluster: Cluster::new(),
