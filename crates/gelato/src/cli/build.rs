@@ -189,7 +189,6 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
     for refusal in summary.refusals() {
         eprintln!("gelato: {refusal}");
     }
-    eprintln!("{}", summary.line(started.elapsed()));
     if !place.alone
         && let Some(verdict) = aftermath::verdict(&records, place.slots)
     {
@@ -200,6 +199,8 @@ async fn build(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    // Last, as scripts expect it.
+    eprintln!("{}", summary.line(started.elapsed()));
     Ok(exit_code(status))
 }
 
