@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -238,11 +238,15 @@ impl Daemon {
 
 /// Records are taken beside the local socket. Builds go on without them.
 fn take_records(config: &Config, inherited: &[UnixListener]) -> Option<Intake> {
-    let beside = match inherited.first() {
-        None => config.socket.clone(),
-        Some(socket) => socket.local_addr().ok()?.as_pathname()?.to_owned(),
+    let (beside, mode) = match inherited.first() {
+        None => (config.socket.clone(), config.socket_mode),
+        Some(socket) => {
+            let path = socket.local_addr().ok()?.as_pathname()?.to_owned();
+            let mode = fs::metadata(&path).map_or(0o600, |metadata| metadata.mode() & 0o777);
+            (path, mode)
+        }
     };
-    Intake::bind(&beside, config.socket_mode)
+    Intake::bind(&beside, mode)
         .inspect_err(|error| {
             let path = gelato_record::socket_beside(&beside);
             warn!(

@@ -44,6 +44,8 @@ fn a_service_manager_opens_the_sockets_and_hears_how_we_are() {
         let folder = folder();
         let path = folder.path().join("manager");
         let unix = UnixListener::bind(&path).unwrap();
+        let only_me = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&path, only_me).unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let inherited = [inherit(&unix), inherit(&tcp)];
         let log = folder.path().join("stderr");
@@ -65,6 +67,8 @@ fn a_service_manager_opens_the_sockets_and_hears_how_we_are() {
         daemon.hears("WATCHDOG=1");
         assert!(shakes_hands(early));
         assert!(shakes_hands(UnixStream::connect(&path).unwrap()));
+        let records = std::fs::metadata(path.with_extension("records")).unwrap();
+        assert_eq!(records.mode() & 0o777, 0o700, "for the same people");
         let address = tcp.local_addr().unwrap();
         assert!(shakes_hands(connect("127.0.0.1", address)));
         assert!(
