@@ -133,14 +133,16 @@ fn jobs_per_processor(records: &Value) -> Option<f64> {
         record["verdict"] == "remote" && record["cpu"].as_u64().is_some_and(|cpu| cpu > 0)
     });
     let mut count = 0;
-    let (mut busy, mut whole) = (0, 0);
+    let (mut busy, mut whole) = (0_u64, 0_u64);
     for record in remote {
         let phase = |name: &str| record["phases"][name].as_u64().unwrap_or(0);
         // Waiting is no work for anybody, and would ask for even more jobs where there are too many.
-        let waiting = phase("wait") + phase("slot") + phase("install");
+        let waiting = phase("wait")
+            .saturating_add(phase("slot"))
+            .saturating_add(phase("install"));
         let wall = record["wall"].as_u64().unwrap_or(0);
-        busy += record["cpu"].as_u64().unwrap_or(0);
-        whole += wall.saturating_sub(waiting);
+        busy = busy.saturating_add(record["cpu"].as_u64().unwrap_or(0));
+        whole = whole.saturating_add(wall.saturating_sub(waiting));
         count += 1;
     }
     (count >= FEWEST && busy > 0).then(|| whole as f64 / busy as f64)
@@ -196,5 +198,9 @@ mod tests {
         records.push(records[0].clone());
         assert_eq!(jobs_per_processor(&json!(records)), Some(20.0));
         assert_eq!(jobs_per_processor(&json!("nonsense")), None);
+        let absurd = json!({
+            "verdict": "remote", "cpu": u64::MAX, "wall": u64::MAX, "phases": { "wait": u64::MAX, "slot": 1 },
+        });
+        assert_eq!(jobs_per_processor(&json!(vec![absurd; FEWEST])), Some(0.0));
     }
 }

@@ -69,6 +69,37 @@ pub(crate) fn builds(socket: Option<&PathBuf>) -> Result<Vec<Value>, NoRecords> 
     }
 }
 
+/// The latest build, or the latest of that name: one of this user if there is any. Names are no secret, and others may use the same.
+pub(crate) fn choose<'a>(builds: &'a [Value], name: Option<&str>) -> Option<&'a Value> {
+    chosen_by(this_user(), builds, name)
+}
+
+fn chosen_by<'a>(user: u64, builds: &'a [Value], name: Option<&str>) -> Option<&'a Value> {
+    let fits = |build: &&Value| name.is_none_or(|name| build["build"] == name);
+    let own = |build: &&Value| build["user"] == user;
+    let mut named = builds.iter().filter(fits);
+    let first = named.next()?;
+    if own(&first) {
+        return Some(first);
+    }
+    Some(named.find(own).unwrap_or(first))
+}
+
+/// Whether a record is of a job of this build, as summed up for one user.
+pub(crate) fn is_of(record: &JobRecord, build: &Value) -> bool {
+    record.build.as_deref() == build["build"].as_str() && is_of_user(record, build)
+}
+
+/// Whether a record is of a job of the user whose build that is.
+pub(crate) fn is_of_user(record: &JobRecord, build: &Value) -> bool {
+    record.user.map(u64::from) == build["user"].as_u64()
+}
+
+/// Who asks.
+pub(crate) fn this_user() -> u64 {
+    u64::from(rustix::process::geteuid().as_raw())
+}
+
 fn question(socket: Option<&PathBuf>, request: &Value) -> Result<Value, NoRecords> {
     let none = |code, text| Err(NoRecords { code, text });
     match ask::ask(socket, request) {
@@ -110,5 +141,36 @@ fn question(socket: Option<&PathBuf>, request: &Value) -> Result<Value, NoRecord
                 other.complaint().unwrap_or_default(),
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_of_this_user_go_before_those_of_others_with_the_same_name() {
+        let build =
+            |name: &str, user: u32, jobs: u32| json!({ "build": name, "user": user, "jobs": jobs });
+        let builds = [
+            build("ci-1", 7, 1),
+            build("other", 7, 2),
+            build("ci-1", 8, 3),
+            build("mine", 8, 4),
+        ];
+        let chosen = |user, name| chosen_by(user, &builds, name).map(|build| &build["jobs"]);
+        assert_eq!(chosen(8, Some("ci-1")), Some(&json!(3)));
+        assert_eq!(chosen(7, Some("ci-1")), Some(&json!(1)));
+        assert_eq!(chosen(9, Some("mine")), Some(&json!(4)));
+        assert_eq!(chosen(8, None), Some(&json!(3)));
+        assert_eq!(chosen(9, None), Some(&json!(1)));
+        assert_eq!(chosen(9, Some("none")), None);
+        let record = JobRecord {
+            build: Some("ci-1".to_owned()),
+            user: Some(8),
+            ..JobRecord::default()
+        };
+        let of: Vec<bool> = builds.iter().map(|build| is_of(&record, build)).collect();
+        assert_eq!(of, [false, false, true, false]);
     }
 }

@@ -82,11 +82,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// The last build of this user or, for want of one, of anybody; and what bounded it, as far as its records may be seen.
 fn last_build(socket: Option<&PathBuf>) -> Option<(Value, Option<BuildVerdict>)> {
     let builds = records::builds(socket).ok()?;
-    let user = u64::from(rustix::process::geteuid().as_raw());
-    let own = builds.iter().find(|build| build["user"] == user);
-    let build = own.or(builds.first())?.clone();
+    let build = records::choose(&builds, None)?.clone();
     let name = build["build"].as_str()?;
-    let jobs = records::of_build(socket, name).unwrap_or_default();
+    let mut jobs = records::of_build(socket, name).unwrap_or_default();
+    jobs.retain(|record| records::is_of(record, &build));
     let verdict = aftermath::verdict(&jobs, 0);
     Some((build, verdict))
 }

@@ -136,10 +136,8 @@ fn reason_json(record: &JobRecord) -> Value {
 /// The last build of this user, and the last job that stayed here.
 fn recent(args: &Args) -> Result<Told, NoRecords> {
     let socket = args.place.socket.as_ref();
-    let user = u64::from(rustix::process::geteuid().as_raw());
     let builds = records::builds(socket)?;
-    let own = builds.iter().find(|build| build["user"] == user);
-    let Some(build) = own.or(builds.first()) else {
+    let Some(build) = records::choose(&builds, None) else {
         return Err(nothing(
             "no job is known here since the daemon was started. Build something: gelato build -- make. If you have, its \
              compiler was not icecc: see gelato doctor"
@@ -149,10 +147,13 @@ fn recent(args: &Args) -> Result<Told, NoRecords> {
     let records = records::fetch(socket, &Map::new(), LOOK_BACK)?;
     let of_build: Vec<JobRecord> = records
         .iter()
-        .filter(|record| record.build.as_deref() == build["build"].as_str())
+        .filter(|record| records::is_of(record, build))
         .cloned()
         .collect();
-    let stayed = records.iter().find(|record| is_worth_a_story(record));
+    let stayed = records
+        .iter()
+        .filter(|record| records::is_of_user(record, build))
+        .find(|record| is_worth_a_story(record));
     let mut lines = story::build(build, &of_build, now());
     let mut json = json!({ "build": build, "last": null });
     match stayed {
@@ -163,6 +164,12 @@ fn recent(args: &Args) -> Result<Told, NoRecords> {
             lines.push(String::new());
             lines.extend(told.lines);
             json["last"] = told.json;
+        }
+        None if records.is_empty() && build["user"] != records::this_user() => {
+            lines.extend(words::hang(
+                "",
+                "That is a build of somebody else. What became of its jobs is told to its user and to root.",
+            ));
         }
         None => lines.extend(words::hang(
             "",
@@ -192,8 +199,7 @@ fn is_worth_a_story(record: &JobRecord) -> bool {
 fn build_of(args: &Args, id: &str) -> Result<Told, NoRecords> {
     let socket = args.place.socket.as_ref();
     let builds = records::builds(socket)?;
-    let known = builds.iter().find(|build| build["build"] == id);
-    let Some(build) = known else {
+    let Some(build) = records::choose(&builds, Some(id)) else {
         let names: Vec<&str> = builds
             .iter()
             .filter_map(|build| build["build"].as_str())
@@ -206,7 +212,8 @@ fn build_of(args: &Args, id: &str) -> Result<Told, NoRecords> {
         };
         return Err(nothing(format!("no build {id} is known here; {hint}")));
     };
-    let records = records::of_build(socket, id)?;
+    let mut records = records::of_build(socket, id)?;
+    records.retain(|record| records::is_of(record, build));
     Ok(Told {
         lines: story::build(build, &records, now()),
         json: json!({ "build": build, "records": records }),

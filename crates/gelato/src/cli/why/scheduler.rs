@@ -26,15 +26,20 @@ pub(super) fn explanation(socket: Option<&PathBuf>, record: &JobRecord) -> Vec<S
         return Vec::new();
     };
     let scheduler = &answer["scheduler"];
-    // The numbers begin anew with each scheduler.
     let connected = scheduler["since"].as_u64().unwrap_or(u64::MAX);
-    if scheduler["gelato"] != true || record.end / 1000 < connected {
+    if scheduler["gelato"] != true || !is_its_number(record, connected) {
         return Vec::new();
     }
     let address = scheduler["address"].as_str().and_then(control_port);
     address
         .and_then(|address| ask_control(address, job).ok())
         .unwrap_or_default()
+}
+
+/// Whether the job began under the scheduler that the daemon is connected to since then, in seconds since 1970: each one counts anew, and
+/// jobs outlive their scheduler.
+fn is_its_number(record: &JobRecord, connected: u64) -> bool {
+    record.end.saturating_sub(record.wall) / 1000 >= connected
 }
 
 /// The text port stands behind the other one.
@@ -81,6 +86,19 @@ mod tests {
         );
         assert!(facts(&b"200 x\n 9 is not known, or too long ago\n"[..]).is_empty());
         assert!(facts(&b""[..]).is_empty());
+    }
+
+    #[test]
+    fn a_number_of_an_earlier_scheduler_is_not_asked_for() {
+        let record = |end, wall| JobRecord {
+            end,
+            wall,
+            ..JobRecord::default()
+        };
+        assert!(is_its_number(&record(1_005_000, 4000), 1000));
+        assert!(!is_its_number(&record(999_000, 10), 1000));
+        // It was given out before the scheduler was started anew, and ended after.
+        assert!(!is_its_number(&record(1_005_000, 60_000), 1000));
     }
 
     #[test]

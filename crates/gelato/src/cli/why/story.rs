@@ -82,6 +82,9 @@ fn sentence(record: &JobRecord) -> String {
             .as_deref()
             .map_or_else(|| "another machine".to_owned(), plain)
     };
+    if record.reason.as_deref() == Some("interrupted") {
+        return format!("{name} was not compiled: somebody stopped it.");
+    }
     match record.verdict {
         Verdict::Remote => format!("{name} was compiled by {}{well}.", worker()),
         Verdict::Own if record.reason.as_deref() == Some("no-scheduler") => {
@@ -89,9 +92,6 @@ fn sentence(record: &JobRecord) -> String {
         }
         Verdict::Own => {
             format!("{name} was compiled here: the scheduler chose this machine{well}.")
-        }
-        Verdict::Local if record.reason.as_deref() == Some("interrupted") => {
-            format!("{name} was not compiled: somebody stopped it.")
         }
         Verdict::Local => format!("{name} was done here and not offered to another machine{well}."),
         Verdict::FailedOver => format!(
@@ -406,6 +406,17 @@ mod tests {
             "the scheduler's number 17",
         ] {
             assert!(told.contains(part), "{part:?} is not in\n{told}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_was_stopped_was_done_nowhere() {
+        for verdict in [Verdict::Local, Verdict::FailedOver] {
+            let told = text(&job(&record(verdict, Some("interrupted")), &[], NOW));
+            assert!(
+                told.starts_with("src/a.cc was not compiled: somebody stopped it."),
+                "{told}"
+            );
         }
     }
 
