@@ -67,6 +67,13 @@ fn token_of(command: &Command) -> Option<&str> {
     }
 }
 
+/// Whether a line begins a request of a browser. Any page can make one send lines of its choice to this port, from this machine;
+/// but this line comes before them.
+fn is_of_browser(line: &str) -> bool {
+    let version = line.rsplit(' ').next();
+    version.is_some_and(|version| version.starts_with("HTTP/"))
+}
+
 /// Accepts for ever.
 pub(crate) async fn accept(mut door: Door, hub: mpsc::Sender<Input>, gate: Gate) {
     let gate = Arc::new(gate);
@@ -103,6 +110,10 @@ async fn serve(mut stream: TcpStream, hub: &mpsc::Sender<Input>, gate: &Gate) ->
     let mut buffer = [0; 1024];
     loop {
         while let Some(line) = lines.next_line() {
+            if is_of_browser(&line) {
+                tracing::warn!("closing a control connection of {peer}: a browser speaks there");
+                return Ok(());
+            }
             let command = Command::parse(&line);
             if command == Command::Quit {
                 return write(&mut stream, GOOD_BYE.as_bytes()).await;

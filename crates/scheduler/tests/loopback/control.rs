@@ -326,6 +326,20 @@ async fn why_explains() {
 }
 
 #[tokio::test]
+async fn a_page_in_a_browser_of_this_machine_commands_nothing() {
+    let cluster = Cluster::start().await;
+    let mut stream = TcpStream::connect(cluster.control).await.unwrap();
+    let request =
+        "POST /x HTTP/1.1\r\nHost: 127.0.0.1:8766\r\nContent-Length: 16\r\n\r\nblockcs w\nquit\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = Vec::new();
+    // Closed with some of it unread.
+    let _ = timeout(SOON, stream.read_to_end(&mut text)).await.unwrap();
+    assert_eq!(cluster.control("listblocks\n").await, "200 done\n");
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn commands_may_come_in_one_packet_or_byte_by_byte() {
     let cluster = Cluster::start().await;
     let mut stream = TcpStream::connect(cluster.control).await.unwrap();
