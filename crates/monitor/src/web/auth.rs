@@ -73,16 +73,14 @@ impl Token {
         let file = folder.join(TOKEN_FILE);
         match Token::read(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // A full disk or a crash kept an earlier release from writing it.
+            Err(error) if std::fs::metadata(&file).is_ok_and(|about| about.len() == 0) => {
+                std::fs::remove_file(&file).map_err(|_| error)?;
+            }
             result => return result,
         }
         let token = random()?;
-        let made = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&file)
-            .and_then(|mut made| made.write_all(format!("{token}\n").as_bytes()));
-        match made {
+        match put(&file, &token) {
             Ok(()) => Ok(Token(token)),
             // Somebody made it meanwhile.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Token::read(&file),
@@ -193,6 +191,20 @@ impl Keys {
     }
 }
 
+/// Writes a token to a file that is there whole or not at all.
+fn put(file: &Path, token: &str) -> io::Result<()> {
+    let new = file.with_extension(format!("{}.new", std::process::id()));
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut made| made.write_all(format!("{token}\n").as_bytes()))
+        .and_then(|()| std::fs::hard_link(&new, file));
+    let _ = std::fs::remove_file(&new);
+    made
+}
+
 fn is_same(good: &str, offered: &str) -> bool {
     if good.len() != offered.len() {
         return false;
@@ -278,6 +290,10 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         std::fs::write(&file, "short\n").unwrap();
         assert!(Token::of_folder(folder.path()).is_err());
+        // What a full disk leaves.
+        std::fs::write(&file, "").unwrap();
+        Token::of_folder(folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(format!("{token:?}"), "Token(…)");
     }
 }
