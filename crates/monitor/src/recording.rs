@@ -150,7 +150,7 @@ impl<R: BufRead> Entries<R> {
         })?;
         // Whoever made the file may not have been this program.
         Ok(Some(Entry {
-            at: entry.at,
+            at: entry.at.min(gelato_record::LATEST),
             event: entry.event.presentable(),
         }))
     }
@@ -247,5 +247,15 @@ mod tests {
             Some(Err(RecordingError::Line { line: 2, .. }))
         ));
         assert!(entries.next().is_none());
+    }
+
+    #[test]
+    fn a_moment_nobody_can_mean_does_not_overflow_the_picture() {
+        let text = format!(
+            "{{\"gelato_recording\":1}}\n{{\"at\":{},\"event\":\"host-gone\",\"host\":1}}\n",
+            u64::MAX
+        );
+        let mut entries = Entries::open(text.as_bytes()).unwrap();
+        assert_eq!(entries.next().unwrap().unwrap().at, gelato_record::LATEST);
     }
 }

@@ -26,6 +26,15 @@ pub const LONGEST_DETAIL: usize = 400;
 /// Characters of every other word.
 const LONGEST_WORD: usize = 100;
 
+/// The last moment that is believed, in ms since 1970: the end of the year 9999.
+pub const LATEST: u64 = 253_402_300_799_999;
+
+/// The longest time that is believed, in ms: a year. Whoever adds up records need not fear for the sum.
+const LONGEST_TIME: u64 = 366 * 24 * 3600 * 1000;
+
+/// The most bytes that are believed.
+const MOST_BYTES: u64 = 1 << 40;
+
 /// Where a job was done.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -217,6 +226,33 @@ impl JobRecord {
         ] {
             *word = word.take().map(|word| beginning(&word, LONGEST_WORD));
         }
+        self.end = self.end.min(LATEST);
+        let phases = &mut self.phases;
+        for time in [
+            &mut self.wall,
+            &mut self.cpu,
+            &mut phases.analyse,
+            &mut phases.toolchain,
+            &mut phases.wait,
+            &mut phases.connect,
+            &mut phases.install,
+            &mut phases.preprocess,
+            &mut phases.send,
+            &mut phases.compile,
+            &mut phases.receive,
+            &mut phases.slot,
+            &mut phases.local,
+        ] {
+            *time = (*time).min(LONGEST_TIME);
+        }
+        for bytes in [
+            &mut self.sent,
+            &mut self.received,
+            &mut self.source_bytes,
+            &mut self.output_bytes,
+        ] {
+            *bytes = (*bytes).min(MOST_BYTES);
+        }
         self
     }
 }
@@ -238,6 +274,27 @@ fn ending(text: &str, most: usize) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn figures_nobody_can_mean_do_not_overflow_sums() {
+        let most = u64::MAX;
+        let json = format!(
+            r#"{{"end":{most},"wall":{most},"cpu":{most},"sent":{most},"received":{most},"source_bytes":{most},
+            "output_bytes":{most},"phases":{{"preprocess":{most},"compile":{most},"local":{most}}}}}"#
+        );
+        let record = JobRecord::parse(json.as_bytes()).unwrap();
+        let times = record.phases.parts().map(|(_, time)| time);
+        let all = [
+            record.end,
+            record.wall,
+            record.cpu,
+            record.sent,
+            record.received,
+        ];
+        let all = all.into_iter().chain(times);
+        let all = all.chain([record.source_bytes, record.output_bytes]);
+        assert!(all.into_iter().all(|figure| figure < 1 << 48));
+    }
 
     #[test]
     fn words_are_as_in_json() {
@@ -283,7 +340,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_record_comes_back_short_and_on_one_line(
-            file in "\\PC{0,3000}", detail in any::<String>(), folder in "[\"\\\\\u{0}é]{0,2000}", end: u64,
+            file in "\\PC{0,3000}", detail in any::<String>(), folder in "[\"\\\\\u{0}é]{0,2000}", end in 0..=LATEST,
         ) {
             let record = JobRecord { file, detail, folder, end, ..JobRecord::default() };
             let json = record.to_json();
