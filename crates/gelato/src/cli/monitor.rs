@@ -15,8 +15,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::source::SourceArgs;
 
-/// Where a monitor of root keeps things.
-const SYSTEM_STATE: &str = "/var/lib/gelato";
+/// Where a monitor of root keeps things: not below the scheduler's folder, which belongs to another user, who could plant links.
+const SYSTEM_STATE: &str = "/var/lib/gelato-monitor";
+
+/// Where the scheduler of this machine keeps its things, if root started it.
+const SCHEDULERS_STATE: &str = "/var/lib/gelato";
 
 /// The folder of monitors in the state folder of all programs.
 const OWN_FOLDER: &str = "monitor";
@@ -33,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = web::DEFAULT_ADDRESS)]
     listen: SocketAddr,
     /// Folder for the history, the audit log and the token
-    /// [default: /var/lib/gelato/monitor as root, gelato/monitor in the user's state folder otherwise]
+    /// [default: /var/lib/gelato-monitor as root, gelato/monitor in the user's state folder otherwise]
     #[arg(long, value_name = "PATH")]
     state_folder: Option<PathBuf>,
     /// The token that operators must say, in a file; also said to the scheduler, as its control token
@@ -137,7 +140,10 @@ fn tokens(args: &Args, folder: Option<&Path>) -> anyhow::Result<(Option<Token>, 
     // On the scheduler's own machine, and as its user, its token is at hand.
     let beside = folder
         .filter(|_| args.state_folder.is_none())
-        .and_then(Path::parent)
+        .and_then(|folder| match folder == Path::new(SYSTEM_STATE) {
+            true => Some(Path::new(SCHEDULERS_STATE)),
+            false => folder.parent(),
+        })
         .and_then(|folder| Token::read(&folder.join(TOKEN_FILE)).ok());
     if beside.is_some() {
         return Ok((beside, None));
@@ -164,7 +170,7 @@ fn state_folder(args: &Args) -> Option<PathBuf> {
     let state = if let Some(folders) = variable("STATE_DIRECTORY") {
         std::env::split_paths(&folders).next()?
     } else if identity::is_root() {
-        PathBuf::from(SYSTEM_STATE)
+        return Some(PathBuf::from(SYSTEM_STATE));
     } else if let Some(state) = variable("XDG_STATE_HOME") {
         PathBuf::from(state).join("gelato")
     } else {
