@@ -63,11 +63,11 @@ web/dist/index.html: web/node_modules/.package-lock.json web/index.html web/vite
 	touch crates/monitor/build.rs
 
 web-test: web
-	$(CARGO) build -p gelato
+	$(CARGO) build --workspace --bin gelato
 	cd web && GELATO_BIN=$(abspath $(TARGET_DIR))/debug/gelato npm --silent test
 
 screenshots: web
-	$(CARGO) build -p gelato
+	$(CARGO) build --workspace --bin gelato
 	cd web && GELATO_BIN=$(abspath $(TARGET_DIR))/debug/gelato node tests/screenshots.mjs ../docs/screenshots
 
 demo:
