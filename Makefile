@@ -35,7 +35,7 @@ help:
 	@echo 'make lint              formatting, clippy, dependency directions'
 	@echo 'make web               the dashboard, from web/ (needs npm; make does it by itself where npm is)'
 	@echo 'make web-test          tests of the dashboard in headless Chromium'
-	@echo 'make screenshots       pictures of each page of the dashboard into docs/screenshots'
+	@echo 'make screenshots       pictures of each page of the dashboard into docs/screenshots, panes of gelato top into crates/monitor/tests/golden'
 	@echo 'make bench             figures beside the distribution'"'"'s Icecream'
 	@echo 'make install PREFIX=…  install below PREFIX (default $(PREFIX)); DESTDIR is respected'
 	@echo 'make uninstall         remove what install made'
@@ -69,6 +69,7 @@ web-test: web
 screenshots: web
 	$(CARGO) build --workspace --bin gelato
 	cd web && GELATO_BIN=$(abspath $(TARGET_DIR))/debug/gelato node tests/screenshots.mjs ../docs/screenshots
+	GELATO_WRITE_GOLDEN=1 $(CARGO) test --workspace --lib golden
 
 demo:
 	$(CARGO) build --release -p gelato -p gelato-wrapper -p gelato-lab --bins
